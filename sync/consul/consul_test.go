@@ -82,8 +82,8 @@ func TestConsulTellsWhenTheSessionIsDestroyedAndDelays(t *testing.T) {
 		if !errors.Is(context.Cause(term.Context()), dsync.ErrLost) {
 			t.Errorf("cause %v, want lost", context.Cause(term.Context()))
 		}
-	case <-time.After(3 * time.Second):
-		t.Error("the leader was not told within its TTL")
+	case <-time.After(30 * time.Second):
+		t.Error("the leader was not told")
 	}
 	next, err := leader.Elect(t.Context())
 	if err != nil {

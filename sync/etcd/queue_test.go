@@ -113,10 +113,12 @@ func TestAWaiterThatIsStoppedIsSkipped(t *testing.T) {
 				t.Fatal(err)
 			}
 			head := servertest.Child(t, "waiter", server.Addr(), namespace)
-			if _, ok := q.until(20*time.Second, ofLength(2)); !ok {
+			if _, ok := q.until(30*time.Second, ofLength(2)); !ok {
 				t.Fatal("the other process does not wait")
 			}
-			q.until(2*time.Second, func(ttls []time.Duration) bool { return ttls[1] < longTTL })
+			if ttls, ok := q.until(30*time.Second, func(ttls []time.Duration) bool { return ttls[1] < longTTL }); !ok {
+				t.Fatalf("leases of %v, want the waiter on a shorter one", ttls)
+			}
 			c.stop(head)
 			next := make(chan dsync.Lock, 1)
 			go func() {
@@ -126,7 +128,7 @@ func TestAWaiterThatIsStoppedIsSkipped(t *testing.T) {
 				}
 				next <- l
 			}()
-			if _, ok := q.until(20*time.Second, ofLength(3)); !ok {
+			if _, ok := q.until(30*time.Second, ofLength(3)); !ok {
 				t.Fatal("the second does not wait")
 			}
 			if err := held.Unlock(t.Context()); err != nil {
@@ -154,7 +156,7 @@ func TestAWaiterThatIsStoppedIsSkipped(t *testing.T) {
 			}
 			if name == "stopped" { // it queues again, and gets the lock after this one
 				head.Resume()
-				if _, ok := q.until(10*time.Second, ofLength(2)); !ok {
+				if _, ok := q.until(30*time.Second, ofLength(2)); !ok {
 					t.Error("who was skipped does not wait again")
 				}
 			}
@@ -229,7 +231,7 @@ func TestLostAnswersOfAWaiter(t *testing.T) {
 		}
 	}
 	link.Hold(netfault.Replies) // before it is moved to a short lease
-	if ttls, ok := q.until(10*time.Second, shorter); !ok {
+	if ttls, ok := q.until(30*time.Second, shorter); !ok {
 		t.Fatalf("leases of %v, want the waiter on a shorter one", ttls)
 	}
 	link.Reset()

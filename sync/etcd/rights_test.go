@@ -72,7 +72,7 @@ func TestRefusalsEndWaits(t *testing.T) {
 	}
 	defer root.Close()
 	rq := &queue{t, root, q.prefix}
-	if _, ok := rq.until(10*time.Second, func(ttls []time.Duration) bool { return len(ttls) == 2 && ttls[1] < time.Minute }); !ok {
+	if _, ok := rq.until(30*time.Second, func(ttls []time.Duration) bool { return len(ttls) == 2 && ttls[1] < time.Minute }); !ok {
 		t.Fatalf("nobody waits")
 	}
 	if _, err := root.RoleRevokePermission(ctx, "app", "sync/", "sync0"); err != nil {
@@ -86,7 +86,7 @@ func TestRefusalsEndWaits(t *testing.T) {
 		if !errors.Is(err, dsync.ErrDenied) {
 			t.Errorf("a wait whose right is taken away: %v, want denied", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("a wait whose right is taken away goes on")
 	}
 	_ = held

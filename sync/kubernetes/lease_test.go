@@ -100,9 +100,9 @@ func (c *cluster) names() (names []string) {
 
 func (c *cluster) eventually(what string, ok func() bool) {
 	c.t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !ok(); <-time.After(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !ok(); <-time.After(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			c.t.Fatalf("not within 15 s: %s", what)
+			c.t.Fatalf("not within 30 s: %s", what)
 		}
 	}
 }
@@ -148,7 +148,7 @@ func TestTokensRiseOverADeletionOfTheLease(t *testing.T) {
 				if !errors.Is(context.Cause(l.Context()), dsync.ErrLost) {
 					t.Errorf("cause %v, want lost", context.Cause(l.Context()))
 				}
-			case <-time.After(3 * time.Second):
+			case <-time.After(30 * time.Second):
 				t.Error("the holder of a Lease that was deleted goes on")
 			}
 			if err := l.Unlock(t.Context()); !errors.Is(err, dsync.ErrLost) {
@@ -226,7 +226,7 @@ func TestATakeThatArrivesAfterItsReleaseDoesNothing(t *testing.T) {
 	if code := <-g.went; code != http.StatusConflict {
 		t.Errorf("the late request was answered %d, want 409", code)
 	}
-	c.unlock(c.lock(direct, "x", dsync.Wait(5*time.Second)))
+	c.unlock(c.lock(direct, "x", dsync.Wait(30*time.Second)))
 }
 
 // The same when the Lease was deleted meanwhile: an update must not make it again.

@@ -19,7 +19,7 @@ import (
 // gone.
 func TestQuorumNamesOneTokenEverywhere(t *testing.T) {
 	t.Parallel()
-	const ttl = 12 * time.Second
+	const ttl = 2 * time.Minute
 	var servers []*servertest.Server
 	var addrs []string
 	for range 3 {

@@ -36,9 +36,9 @@ func TestTokensRiseOverALossOfTheTables(t *testing.T) {
 	defer db.Close()
 	var last uint64
 	for range 3 {
-		lock, err := s.Lock(t.Context(), "x", dsync.Wait(10*time.Second))
+		lock, err := s.Lock(t.Context(), "x", dsync.Wait(30*time.Second))
 		for errors.Is(err, dsync.ErrUnavailable) { // until it has noticed that they are gone
-			lock, err = s.Lock(t.Context(), "x", dsync.Wait(10*time.Second))
+			lock, err = s.Lock(t.Context(), "x", dsync.Wait(30*time.Second))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -102,7 +102,7 @@ func TestTheTableStaysSmall(t *testing.T) {
 	if _, err := db.Exec("INSERT INTO sync_claims (nonce, k, seq, token, until, places, owner) VALUES ('dead', ?, 1, 1, 1, 1, 'o')", key); err != nil {
 		t.Fatal(err)
 	}
-	if lock, err = s.Lock(t.Context(), "x", dsync.Wait(time.Second)); err != nil {
+	if lock, err = s.Lock(t.Context(), "x", dsync.Wait(30*time.Second)); err != nil {
 		t.Fatalf("a dead claim is in the way: %v", err)
 	}
 	if n := count(); n != 1 {
