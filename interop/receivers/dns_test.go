@@ -107,7 +107,7 @@ func TestStatsdFollowsAChangeOfDNS(t *testing.T) {
 	m.Gauge("g").Set(1)
 	buf := make([]byte, 100)
 	for _, c := range []net.PacketConn{first, second} {
-		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		c.SetReadDeadline(time.Now().Add(30 * time.Second))
 		if size, _, err := c.ReadFrom(buf); err != nil || string(buf[:size]) != "g:1|g" {
 			t.Fatalf("%s: %q, %v", c.LocalAddr(), buf[:size], err)
 		}
@@ -135,8 +135,21 @@ func TestLogstashFollowsAChangeOfDNS(t *testing.T) {
 	}
 	defer l.Close(t.Context())
 	for _, s := range []net.Listener{first, second} {
-		l.Logger("").Error("to " + s.Addr().String())
+		arrived := make(chan struct{})
+		var says sync.WaitGroup
+		says.Go(func() {
+			for l.Logger("").Error("to " + s.Addr().String()); s == second; l.Logger("").Error("to " + s.Addr().String()) {
+				select { // again, until the first's end has come here: see log/logstash on what is lost otherwise
+				case <-arrived:
+					return
+				case <-time.After(10 * time.Millisecond):
+				}
+			}
+		})
+		_ = s.(*net.TCPListener).SetDeadline(time.Now().Add(30 * time.Second))
 		c, err := s.Accept()
+		close(arrived)
+		says.Wait()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,6 +159,5 @@ func TestLogstashFollowsAChangeOfDNS(t *testing.T) {
 		}
 		n.set("127.0.0.2")
 		c.Close()
-		time.Sleep(20 * time.Millisecond) // for the close to arrive: see log/logstash on what is lost otherwise
 	}
 }
