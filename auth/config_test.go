@@ -70,7 +70,7 @@ func TestRulesFollowTheConfiguration(t *testing.T) {
 	}
 	source.Set(set("2", "permit")) // a typo
 	source.Set(set("3", "deny"))
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for p.Revision() != "3" {
 		if time.Now().After(deadline) {
 			t.Fatalf("the rules are still those of revision %s", p.Revision())

@@ -18,7 +18,7 @@ func TestEveryServiceIsFollowed(t *testing.T) {
 	for i := range 3 {
 		for _, service := range []string{"one", "two", "three"} {
 			w.add(t, discovery.Instance{ID: fmt.Sprint(service, i), Service: service})
-			for end := time.Now().Add(10 * time.Second); ; {
+			for end := time.Now().Add(30 * time.Second); ; {
 				if p, err := w.Pick(t.Context(), service); err == nil {
 					p.Done(router.Outcome{Class: router.Cancelled})
 				}
@@ -36,7 +36,7 @@ func TestEveryServiceIsFollowed(t *testing.T) {
 // Health that is judged over all instances leaves a subset that is wholly
 // unhealthy without any.
 func TestPanicIsOfASubset(t *testing.T) {
-	w := start(t)
+	w := start(t, router.WithEjection(router.Ejection{Base: time.Hour, Max: time.Hour}))
 	for i := range 8 {
 		w.add(t, discovery.Instance{ID: fmt.Sprintf("n%04d", i), Labels: map[string]string{"canary": fmt.Sprint(i < 2)}})
 	}
@@ -52,7 +52,7 @@ func TestPanicIsOfASubset(t *testing.T) {
 	if out != 2 {
 		t.Fatalf("%d ejected, want both canaries", out)
 	}
-	for end := time.Now().Add(10 * time.Second); !w.pick(t, canary).Panic; { // the next look at the subset comes within a second
+	for end := time.Now().Add(30 * time.Second); !w.pick(t, canary).Panic; { // the next look at the subset comes within a second
 		if time.Now().After(end) {
 			t.Fatal("all of the subset are ejected, and there is no panic")
 		}

@@ -379,7 +379,7 @@ func TestCloseClosesConnectionsToKeySets(t *testing.T) {
 	}
 	select {
 	case <-closed:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("Close left a connection open")
 	}
 }
@@ -414,7 +414,7 @@ func TestEachAuthClosesItsOwnConnections(t *testing.T) {
 		}
 		select {
 		case <-closed:
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatalf("Close of the Auth %d left a connection open", n+1)
 		}
 	}

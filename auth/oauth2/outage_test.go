@@ -226,7 +226,7 @@ func TestCloseClosesConnectionsToTheServer(t *testing.T) {
 	}
 	select {
 	case <-closed:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("Close left a connection open")
 	}
 	client := &http.Client{Transport: &idle{}}

@@ -376,7 +376,7 @@ func TestRevokeAtAResourceServer(t *testing.T) {
 		if c.feed {
 			listeners++
 		}
-		for deadline := time.Now().Add(10 * time.Second); feed.Subscribers() < listeners && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(30 * time.Second); feed.Subscribers() < listeners && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		}
 		for _, who := range []auth.Auth{a, other} {
 			if _, err := who.Verify(t.Context(), string(token.AccessToken)); err != nil {

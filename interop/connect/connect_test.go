@@ -30,8 +30,8 @@ func (c calls) next(t *testing.T) wrapper.Call {
 	select {
 	case call := <-c:
 		return call
-	case <-time.After(10 * time.Second):
-		t.Fatal("no call ended within 10 s")
+	case <-time.After(30 * time.Second):
+		t.Fatal("no call ended within 30 s")
 		panic("unreachable")
 	}
 }

@@ -208,7 +208,7 @@ func stream(w http.ResponseWriter, r *http.Request) {
 		}
 		select {
 		case <-next:
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			fmt.Fprintln(w, "what was flushed did not arrive")
 			return
 		}

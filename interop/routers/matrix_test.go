@@ -21,7 +21,7 @@ func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 // of is the newest call of a path: a transport may have sent it twice.
 func (c calls) of(t *testing.T, path string) wrapper.Call {
 	t.Helper()
-	limit := time.After(10 * time.Second)
+	limit := time.After(30 * time.Second)
 	for {
 		select {
 		case call := <-c:
@@ -29,7 +29,7 @@ func (c calls) of(t *testing.T, path string) wrapper.Call {
 				return call
 			}
 		case <-limit:
-			t.Fatal("no such call ended within 10 s")
+			t.Fatal("no such call ended within 30 s")
 		}
 	}
 }

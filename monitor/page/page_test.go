@@ -330,7 +330,7 @@ func TestChangesOfTheConfigurationAreKept(t *testing.T) {
 	var got struct{ Changes []page.ConfigChange }
 	wait := func(n int) {
 		t.Helper()
-		for end := time.Now().Add(10 * time.Second); len(got.Changes) < n; p.get(t, "config", &got) {
+		for end := time.Now().Add(30 * time.Second); len(got.Changes) < n; p.get(t, "config", &got) {
 			if time.Now().After(end) {
 				t.Fatalf("got %+v, want %d changes", got, n)
 			}
@@ -350,7 +350,7 @@ func TestChangesOfTheConfigurationAreKept(t *testing.T) {
 func TestSeriesGrows(t *testing.T) {
 	p := start(t)
 	var s page.Series
-	for end := time.Now().Add(10 * time.Second); len(s.Services["orders"]) == 0; {
+	for end := time.Now().Add(30 * time.Second); len(s.Services["orders"]) == 0; {
 		if p.get(t, "series", &s); time.Now().After(end) {
 			t.Fatalf("no sample within 10 s: %v", s)
 		}

@@ -229,7 +229,7 @@ func TestAReaderOfTheMapCanLeave(t *testing.T) {
 	})
 	select {
 	case <-gone:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("it waits")
 	}
 }
