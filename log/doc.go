@@ -38,7 +38,7 @@
 // program may log an error and exit; those from LevelFatal up to every output
 // (WithSyncAt). Others are written within 10 ms.
 //
-// Attributes of a record whose keys are the record's own (time, level, msg,
+// Attributes and groups of a record whose keys are the record's own (time, level, msg,
 // logger, source) get "attr." in front. Times are in UTC.
 //
 // # Errors

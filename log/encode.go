@@ -19,7 +19,8 @@ type incremental interface {
 	head(dst []byte, t time.Time, l slog.Level, logger, message, source string) []byte
 	// attr appends one attribute below groups. Its value is resolved and no group.
 	attr(dst []byte, groups []string, a slog.Attr) []byte
-	open(dst []byte, group string) []byte
+	// open begins a group below groups.
+	open(dst []byte, groups []string, group string) []byte
 	shut(dst []byte) []byte
 	end(dst []byte) []byte
 }
@@ -38,7 +39,7 @@ func appendTree(e incremental, dst []byte, groups []string, a slog.Attr) []byte 
 	if a.Value.Kind() != slog.KindGroup {
 		return e.attr(dst, groups, a)
 	}
-	dst = e.open(dst, a.Key)
+	dst = e.open(dst, groups, a.Key)
 	groups = append(groups, a.Key)
 	for _, b := range a.Value.Group() {
 		dst = appendTree(e, dst, groups, b)

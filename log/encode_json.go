@@ -89,8 +89,8 @@ func (e *jsonEncoding) head(dst []byte, t time.Time, l slog.Level, logger, messa
 	return dst
 }
 
-func (e *jsonEncoding) open(dst []byte, group string) []byte {
-	return append(appendString(comma(dst), group), ':', '{')
+func (e *jsonEncoding) open(dst []byte, groups []string, group string) []byte {
+	return append(appendString(comma(dst), e.key(groups, group)), ':', '{')
 }
 
 func (e *jsonEncoding) shut(dst []byte) []byte { return append(dst, '}') }
@@ -106,13 +106,17 @@ func comma(dst []byte) []byte {
 }
 
 func (e *jsonEncoding) attr(dst []byte, groups []string, a slog.Attr) []byte {
-	dst = comma(dst)
-	key := a.Key
-	if len(groups) == 0 && e.own(key) {
-		key = "attr." + key
-	}
-	dst = append(appendString(dst, key), ':')
+	dst = append(appendString(comma(dst), e.key(groups, a.Key)), ':')
 	return appendJSONValue(dst, a.Value)
+}
+
+// key is the name of an attribute or a group below groups: never one of the
+// record's own, since no JSON reader takes a name twice in the same way.
+func (e *jsonEncoding) key(groups []string, key string) string {
+	if len(groups) == 0 && e.own(key) {
+		return "attr." + key
+	}
+	return key
 }
 
 // own reports whether a key is one of the record's own.

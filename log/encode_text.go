@@ -23,9 +23,10 @@ type logfmt struct{}
 
 func (logfmt) Name() string                          { return "logfmt" }
 func (e logfmt) Append(dst []byte, r *Record) []byte { return appendRecord(e, dst, r) }
-func (logfmt) open(dst []byte, _ string) []byte      { return dst }
 func (logfmt) shut(dst []byte) []byte                { return dst }
 func (logfmt) end(dst []byte) []byte                 { return append(dst, '\n') }
+
+func (logfmt) open(dst []byte, _ []string, _ string) []byte { return dst }
 
 func (logfmt) head(dst []byte, t time.Time, l slog.Level, logger, message, source string) []byte {
 	if !t.IsZero() {

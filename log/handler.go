@@ -186,7 +186,7 @@ type writer struct {
 
 func (w *writer) openAll() {
 	for ; w.opened < len(w.groups); w.opened++ {
-		w.dst = w.enc.open(w.dst, w.groups[w.opened])
+		w.dst = w.enc.open(w.dst, w.groups[:w.opened], w.groups[w.opened])
 	}
 }
 
@@ -216,7 +216,7 @@ func (w *writer) attr(a slog.Attr) {
 		return
 	}
 	before, groups := len(w.dst), w.groups
-	w.dst = w.enc.open(w.dst, a.Key)
+	w.dst = w.enc.open(w.dst, w.groups, a.Key)
 	start := len(w.dst)
 	w.groups = append(slices.Clip(groups), a.Key)
 	for _, b := range inner {

@@ -344,6 +344,34 @@ func TestAttributesNamedLikeTheRecordsOwnFields(t *testing.T) {
 	}
 }
 
+// A group is a field of the JSON object too, whichever way it came.
+func TestGroupsNamedLikeTheRecordsOwnFields(t *testing.T) {
+	for name, opts := range map[string][]log.Option{"encoded at once": nil, "in trees": {log.WithDedup()}} {
+		var out strings.Builder
+		l, err := log.New(append(opts, log.ToWriter(&out, log.JSON()))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inner := slog.Group("msg", "n", 1)
+		lg := l.Logger("a")
+		lg.Info("x", slog.Group("time", "n", 1), inner, slog.Group("times", inner), slog.Group("", slog.Group("level", "n", 1)))
+		lg.WithGroup("time").With("n", 1).WithGroup("level").Info("x", inner)
+		lg.WithGroup("logger").Info("x", "n", 1)
+		l.Close(t.Context())
+		want := []string{
+			`"attr.time":{"n":1},"attr.msg":{"n":1},"times":{"msg":{"n":1}},"attr.level":{"n":1}}`,
+			`"attr.time":{"n":1,"level":{"msg":{"n":1}}}}`,
+			`"attr.logger":{"n":1}}`,
+		}
+		for i, line := range strings.Split(strings.TrimSpace(out.String()), "\n") {
+			_, got, _ := strings.Cut(line, `"msg":"x",`)
+			if got != want[i] {
+				t.Errorf("%s: %s, want the attributes %s", name, line, want[i])
+			}
+		}
+	}
+}
+
 func TestReplaceAttr(t *testing.T) {
 	l, records := open(t, log.WithReplaceAttr(func(groups []string, a slog.Attr) slog.Attr {
 		if a.Key == "drop" {

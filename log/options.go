@@ -178,8 +178,8 @@ func WithReplaceAttr(f func(groups []string, a slog.Attr) slog.Attr) Option {
 
 // WithRedact replaces the values of attributes with these keys, in any group
 // and any case, by "[redacted]", and those of all attributes in a group of such a
-// name. It sees attributes, not the fields of a struct
-// that is a value.
+// name. It sees attributes, not what is in a
+// struct or a map that is a value, such as an http.Header.
 func WithRedact(keys ...string) Option {
 	return func(o *options) error { o.redact = append(o.redact, keys...); return nil }
 }
