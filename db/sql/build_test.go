@@ -20,7 +20,7 @@ import (
 func TestPostgresBuildsAgainWhatWasGivenUp(t *testing.T) {
 	leak.Check(t)
 	ns := "b" + strings.ReplaceAll(db.NewID(), "-", "")[22:]
-	d, err := db.New(sql.Postgres(servertest.SharedPostgres(t).DSN()), db.WithNamespace(ns))
+	d, err := db.New(patient(sql.Postgres(servertest.SharedPostgres(t).DSN()), db.WithNamespace(ns))...)
 	if err != nil {
 		t.Fatal(err)
 	}

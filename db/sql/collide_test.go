@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/micro/go-platform/db"
@@ -52,7 +51,7 @@ func TestTxRunsAgainForCollisionsAlone(t *testing.T) {
 func TestNothingStaysOfATransactionThatCollided(t *testing.T) {
 	for _, name := range []string{"mysql", "postgres"} {
 		t.Run(name, func(t *testing.T) {
-			d, err := db.New(backends(t)[name](t), db.WithNamespace("c"+strings.ReplaceAll(db.NewID(), "-", "")[22:]), db.WithTimeout(time.Minute))
+			d, err := db.New(patient(backends(t)[name](t), db.WithNamespace("c"+strings.ReplaceAll(db.NewID(), "-", "")[22:]))...)
 			if err != nil {
 				t.Fatal(err)
 			}

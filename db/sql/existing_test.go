@@ -59,7 +59,7 @@ func foreign(t *testing.T, run func(t *testing.T, name string, raw *dbsql.DB, ta
 			}
 			table := "crm_" + strings.ReplaceAll(db.NewID(), "-", "")[22:]
 			run(t, name, raw, table, func(opts ...sql.Option) db.DB {
-				d, err := db.New(backend(opts...), db.WithNamespace("mine"))
+				d, err := db.New(patient(backend(opts...), db.WithNamespace("mine"))...)
 				if err != nil {
 					t.Fatal(err)
 				}

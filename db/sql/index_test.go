@@ -51,7 +51,7 @@ func TestSearchesReadTheirIndexes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
 			ns := "i" + strings.ReplaceAll(db.NewID(), "-", "")[22:]
-			d, err := db.New(backend(t), db.WithNamespace(ns))
+			d, err := db.New(patient(backend(t), db.WithNamespace(ns))...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +133,7 @@ func addWhileOthersWrite(t *testing.T, n int) {
 			ns := "a" + strings.ReplaceAll(db.NewID(), "-", "")[22:]
 			option := backend(t)
 			open := func() db.DB {
-				d, err := db.New(option, db.WithNamespace(ns))
+				d, err := db.New(patient(option, db.WithNamespace(ns))...)
 				if err != nil {
 					t.Fatal(err)
 				}

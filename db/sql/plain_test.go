@@ -43,7 +43,7 @@ func plain(t *testing.T, run func(t *testing.T, d db.DB, ns string, raw *dbsql.D
 				}
 			}
 			ns := "p" + strings.ReplaceAll(db.NewID(), "-", "")[22:]
-			d, err := db.New(option, db.WithNamespace(ns))
+			d, err := db.New(patient(option, db.WithNamespace(ns))...)
 			if err != nil {
 				t.Fatal(err)
 			}

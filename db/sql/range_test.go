@@ -21,7 +21,7 @@ func TestRangesArePlannedOnce(t *testing.T) {
 	raw := openRaw(t, "postgres")
 	raw.SetMaxOpenConns(1) // whose statements can be asked for
 	ns := "p" + strings.ReplaceAll(db.NewID(), "-", "")[22:]
-	d, err := db.New(sql.On(enginesql.FromDB(enginesql.Postgres, raw)), db.WithNamespace(ns))
+	d, err := db.New(patient(sql.On(enginesql.FromDB(enginesql.Postgres, raw)), db.WithNamespace(ns))...)
 	if err != nil {
 		t.Fatal(err)
 	}

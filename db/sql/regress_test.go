@@ -33,7 +33,7 @@ func each(t *testing.T, run func(t *testing.T, d db.DB, tb db.Table)) {
 	for name, backend := range backends(t) {
 		t.Run(name, func(t *testing.T) {
 			leak.Check(t)
-			d, err := db.New(backend(t), db.WithNamespace("r"+strings.ReplaceAll(db.NewID(), "-", "")[22:]))
+			d, err := db.New(patient(backend(t), db.WithNamespace("r"+strings.ReplaceAll(db.NewID(), "-", "")[22:]))...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,7 +113,7 @@ func TestBytesAndTypesComeBack(t *testing.T) {
 func TestPoolBoundsConnections(t *testing.T) {
 	const most, calls = 4, 1_600
 	server := servertest.SharedPostgres(t)
-	d, err := db.New(sql.On(limited(t, server.DSN()+"&application_name=bounded", enginesql.WithMaxConns(most))), db.WithNamespace("pool"))
+	d, err := db.New(patient(sql.On(limited(t, server.DSN()+"&application_name=bounded", enginesql.WithMaxConns(most))), db.WithNamespace("pool"))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestTransactionsDoNotOverwriteWhatTheyHaveNotSeen(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			d, err := db.New(backend(t), db.WithNamespace("seen"))
+			d, err := db.New(patient(backend(t), db.WithNamespace("seen"))...)
 			if err != nil {
 				t.Fatal(err)
 			}

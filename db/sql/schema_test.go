@@ -20,7 +20,7 @@ func TestHalfMadeTablesOfWordsAreMadeAgain(t *testing.T) {
 	leak.Check(t)
 	raw := openRaw(t, "mysql")
 	ns := "w" + strings.ReplaceAll(db.NewID(), "-", "")[22:]
-	d, err := db.New(sql.MySQL(records(t, servertest.SharedMariaDB(t))), db.WithNamespace(ns))
+	d, err := db.New(patient(sql.MySQL(records(t, servertest.SharedMariaDB(t))), db.WithNamespace(ns))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestOpeningATableAsksLittle(t *testing.T) {
 	}
 	defer raw.Close()
 	raw.SetMaxOpenConns(1) // whose questions are counted
-	d, err := db.New(sql.On(enginesql.FromDB(enginesql.MySQL, raw)), db.WithNamespace("q"+strings.ReplaceAll(db.NewID(), "-", "")[22:]))
+	d, err := db.New(patient(sql.On(enginesql.FromDB(enginesql.MySQL, raw)), db.WithNamespace("q"+strings.ReplaceAll(db.NewID(), "-", "")[22:]))...)
 	if err != nil {
 		t.Fatal(err)
 	}

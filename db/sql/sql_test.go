@@ -14,6 +14,11 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
+// patient are options for a machine that is busy with other things.
+func patient(opts ...db.Option) []db.Option {
+	return append([]db.Option{db.WithDialTimeout(time.Minute), db.WithTimeout(time.Minute)}, opts...)
+}
+
 func opener(backend func() db.Option) func(testing.TB, ...db.Option) db.DB {
 	return func(t testing.TB, opts ...db.Option) db.DB {
 		t.Helper()
