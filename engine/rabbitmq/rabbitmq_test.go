@@ -39,7 +39,7 @@ func TestBadInputIsAnErrorOfOpen(t *testing.T) {
 		{"h", rabbitmq.WithTimeout(100 * time.Millisecond), ""},
 		{"h", rabbitmq.WithHeartbeat(time.Second - 1), "heartbeat 999.999999ms"},
 		{"h", rabbitmq.WithHeartbeat(time.Second), ""},
-		{"h", rabbitmq.WithMaxMessageSize(0), "maximum of 0 bytes"},
+		{"h", rabbitmq.WithMaxMessageSize(0), "bytes of a message 0"},
 		{"h", rabbitmq.WithMaxMessageSize(1), ""},
 		{"h", rabbitmq.WithClientOptions(nil), "nil function"},
 		{"h", rabbitmq.WithClientOptions(func(*amqp.Config) {}), ""},
