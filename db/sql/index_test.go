@@ -240,3 +240,39 @@ func TestLongValuesOfSeveralKeysAreIndexed(t *testing.T) {
 		}
 	})
 }
+
+// MySQL's names have 64 bytes; a key of 64 bytes has more as a column, and one with capitals
+// from 31 bytes on.
+func TestKeysWithLongNamesAreIndexed(t *testing.T) {
+	camel := "customerShippingAddressPostalCode"
+	a, b := strings.Repeat("k", 63)+"a", strings.Repeat("k", 63)+"b"
+	keys := []string{strings.Repeat("k", 62), strings.Repeat("k", 63), a, b, strings.Repeat("C", 30), strings.Repeat("C", 31), camel, strings.Repeat("é", 32)}
+	each(t, func(t *testing.T, d db.DB, _ db.Table) {
+		_, err := d.Table(t.Context(), "longkeys", db.Index(keys[:4]...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var indexes []db.TableOption
+		for _, key := range keys {
+			indexes = append(indexes, db.Index(key))
+		}
+		tb, err := d.Table(t.Context(), "longkeys", indexes...) // which adds some to a table that is there
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &db.Record{Metadata: map[string]any{}}
+		for i, key := range keys {
+			r.Metadata[key] = i
+		}
+		if err := tb.Create(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		for i, key := range keys {
+			for value, want := range map[int]int64{i: 1, i + 1: 0} {
+				if n, err := tb.Count(t.Context(), db.Where(db.Equal(key, value))); err != nil || n != want {
+					t.Errorf("%d records have %d under %q, %v, want %d", n, value, key, err, want)
+				}
+			}
+		}
+	})
+}

@@ -50,6 +50,15 @@ func indexName(table string, keys []db.Order) string {
 	return short(strings.Join(parts, "$"), 60)
 }
 
+// keyColumn names the column of a metadata key. MySQL takes names of 64 bytes.
+func keyColumn(kind sql.Kind, key string) string {
+	name := "k$" + field(key)
+	if kind == sql.MySQL {
+		return short(name, 64)
+	}
+	return name
+}
+
 // table is the statements of one table.
 type table struct {
 	name        string // in the catalog

@@ -290,7 +290,7 @@ func (d *driver) createIndex(name string, live bool) string {
 // if there is one.
 func (t *table) key(kind sql.Kind, key string) string {
 	if kind != sql.Postgres && t.has(key) {
-		return "r." + kind.Quote("k$"+field(key))
+		return "r." + kind.Quote(keyColumn(kind, key))
 	}
 	v := sortableOf(kind, "r.sortable", key)
 	switch kind {
@@ -324,7 +324,7 @@ func (t *table) has(key string) bool {
 // generated is the column of a key, which the engine computes.
 func (d *driver) generated(key string) string {
 	typ := either(d.kind == sql.MySQL, "VARBINARY(1025)", "TEXT")
-	return d.kind.Quote("k$"+field(key)) + " " + typ + " GENERATED ALWAYS AS (" + sortableOf(d.kind, "sortable", key) + ") VIRTUAL"
+	return d.kind.Quote(keyColumn(d.kind, key)) + " " + typ + " GENERATED ALWAYS AS (" + sortableOf(d.kind, "sortable", key) + ") VIRTUAL"
 }
 
 // addColumn makes the column of a key.
@@ -352,7 +352,7 @@ func (d *driver) indexParts(keys []db.Order) string {
 		if d.kind == sql.Postgres {
 			parts = append(parts, "("+sortableOf(d.kind, "sortable", o.Key)+`) COLLATE "C"`)
 		} else {
-			parts = append(parts, d.kind.Quote("k$"+field(o.Key)))
+			parts = append(parts, d.kind.Quote(keyColumn(d.kind, o.Key)))
 		}
 	}
 	if n := len(keys) - own; d.kind == sql.MySQL && n > 2 { // whose indexes have up to 3072 bytes
@@ -375,7 +375,7 @@ func (d *driver) indexParts(keys []db.Order) string {
 // there. live: while others write.
 func (d *driver) addIndex(ctx context.Context, x executor, t *table, keys []db.Order, there map[string]bool, live bool) error {
 	for _, o := range keys {
-		if _, own := column(o.Key); own || there["k$"+field(o.Key)] {
+		if _, own := column(o.Key); own || there[keyColumn(d.kind, o.Key)] {
 			continue
 		}
 		if err := d.addColumn(ctx, x, t, o.Key); err != nil {

@@ -83,7 +83,7 @@ func (d *driver) indexedKeys(ctx context.Context, x executor, t *table) ([]strin
 			for _, m := range indexedKey.FindAllStringSubmatch(s, -1) {
 				keys = append(keys, m[1])
 			}
-		} else if key, ok := strings.CutPrefix(s, "k$"); ok && key[0] != '_' {
+		} else if key, ok := strings.CutPrefix(s, "k$"); ok && key[0] != '_' && !strings.Contains(key, "$") { // a hash stands for the rest of a long one
 			keys = append(keys, key)
 		}
 	}
