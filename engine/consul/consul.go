@@ -3,14 +3,12 @@ package consul
 import (
 	"context"
 	"crypto/tls"
-	"time"
 
 	"github.com/hashicorp/consul/api"
 	"github.com/micro/go-platform/engine"
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/consul"
 	"github.com/micro/go-platform/internal/fault"
-	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Engine is a connection to Consul that backends share. It is safe for concurrent
@@ -106,9 +104,4 @@ func WithDatacenter(name string) Option {
 		c.Datacenter = name
 		return nil
 	}
-}
-
-// WithDialTimeout bounds one attempt to connect to one agent. The default is 2 s.
-func WithDialTimeout(d time.Duration) Option {
-	return func(c *consul.Config) error { return fronts.Positive("dial timeout", d, &c.DialTimeout) }
 }

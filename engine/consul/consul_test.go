@@ -22,7 +22,7 @@ func TestBadInputIsAnErrorOfOpen(t *testing.T) {
 	}{
 		"empty address": {"", nil}, "scheme": {"redis://:s3cret@h", nil}, "port": {"consul://:s3cret@h:x", nil}, "nil option": {"h", []consul.Option{nil}},
 		"TLS": {"h", []consul.Option{consul.WithTLS(nil)}}, "token": {"h", []consul.Option{consul.WithToken("")}},
-		"datacenter": {"h", []consul.Option{consul.WithDatacenter("")}}, "dial timeout": {"h", []consul.Option{consul.WithDialTimeout(0)}},
+		"datacenter": {"h", []consul.Option{consul.WithDatacenter("")}},
 	} {
 		e, err := consul.Open(c.addr, c.opts...)
 		if !errors.Is(err, engine.ErrInvalid) || !strings.HasPrefix(err.Error(), "engine/consul: open: ") || strings.Contains(err.Error(), "s3cret") || e != nil {

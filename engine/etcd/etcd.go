@@ -3,12 +3,10 @@ package etcd
 import (
 	"context"
 	"crypto/tls"
-	"time"
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/etcd"
 	"github.com/micro/go-platform/internal/fault"
-	"github.com/micro/go-platform/internal/fronts"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -85,11 +83,6 @@ func WithAuth(user, password string) Option {
 // WithTLS encrypts, whatever the address says.
 func WithTLS(t *tls.Config) Option {
 	return func(c *etcd.Config) error { return conn.SetTLS(&c.TLS, t) }
-}
-
-// WithDialTimeout bounds one attempt to connect to one member. The default is 2 s.
-func WithDialTimeout(d time.Duration) Option {
-	return func(c *etcd.Config) error { return fronts.Positive("dial timeout", d, &c.DialTimeout) }
 }
 
 // WithClientOptions has adjust change what the client is made of: its logger, keep

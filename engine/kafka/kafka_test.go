@@ -27,8 +27,8 @@ func TestBadInputIsAnErrorOfOpen(t *testing.T) {
 		"empty": {"", nil}, "scheme": {"http://h", nil}, "path": {"kafka://h/x", nil}, "parameters": {"kafka://h?x=1", nil},
 		"user alone": {"kafka://bob@h", nil}, "password alone": {"kafka://:s3cret@h", nil}, "empty broker": {"a:9092,,b:9092", nil},
 		"nil option": {"h", []kafka.Option{nil}}, "nil TLS": {"h", []kafka.Option{kafka.WithTLS(nil)}}, "half a credential": {"h", []kafka.Option{kafka.WithAuth("bob", "")}},
-		"half of SCRAM": {"h", []kafka.Option{kafka.WithSCRAM256("", "s3cret")}}, "dial timeout": {"h", []kafka.Option{kafka.WithDialTimeout(0)}},
-		"timeout": {"h", []kafka.Option{kafka.WithTimeout(99 * time.Millisecond)}}, "nil client option": {"h", []kafka.Option{kafka.WithClientOptions(nil)}},
+		"half of SCRAM": {"h", []kafka.Option{kafka.WithSCRAM256("", "s3cret")}},
+		"timeout":       {"h", []kafka.Option{kafka.WithTimeout(99 * time.Millisecond)}}, "nil client option": {"h", []kafka.Option{kafka.WithClientOptions(nil)}},
 		"client option": {"h", []kafka.Option{kafka.WithClientOptions(kgo.MaxBufferedRecords(-1))}},
 	} {
 		e, err := kafka.Open(c.addr, c.opts...)

@@ -17,7 +17,6 @@ func TestOptionsAtTheirLimits(t *testing.T) {
 		opt kafka.Option
 		why string // "" if it is well
 	}{
-		{kafka.WithDialTimeout(0), "dial timeout 0s"}, {kafka.WithDialTimeout(time.Second), ""},
 		{kafka.WithTimeout(100*time.Millisecond - 1), "timeout 99.999999ms"}, {kafka.WithTimeout(100 * time.Millisecond), ""},
 		{kafka.WithClientOptions(nil), "nil"}, {kafka.WithClientOptions(kgo.ClientID("x"), nil), "nil"}, {kafka.WithClientOptions(kgo.ClientID("x")), ""}, {kafka.WithClientOptions(), ""},
 		{kafka.WithTLS(nil), "TLS"}, {kafka.WithTLS(&tls.Config{}), ""},

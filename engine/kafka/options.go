@@ -7,7 +7,6 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/kafka"
 	"github.com/micro/go-platform/internal/fault"
-	"github.com/micro/go-platform/internal/fronts"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -36,11 +35,6 @@ func auth(mechanism, username, password string) Option {
 // WithTLS encrypts, whatever the address says.
 func WithTLS(t *tls.Config) Option {
 	return func(c *kafka.Config) error { return conn.SetTLS(&c.TLS, t) }
-}
-
-// WithDialTimeout bounds one attempt to connect to one broker. The default is 2 s.
-func WithDialTimeout(d time.Duration) Option {
-	return func(c *kafka.Config) error { return fronts.Positive("dial timeout", d, &c.DialTimeout) }
 }
 
 // WithTimeout bounds the wait for one answer, beyond what the broker was asked to

@@ -38,8 +38,8 @@ func Open(addr string, opts ...Option) (*Engine, error) {
 
 // FromClient uses the caller's HTTP client, which has the credentials, for the
 // API server at an https URL: for instance that of client-go's
-// rest.HTTPClientFor. Close leaves it open. WithTLS, WithDialTimeout, WithToken
-// and WithTokenFile are errors: these are the client's matters.
+// rest.HTTPClientFor. Close leaves it open. WithTLS, WithToken and
+// WithTokenFile are errors: these are the client's matters.
 func FromClient(url string, c *http.Client, opts ...Option) (*Engine, error) {
 	if c == nil {
 		return nil, fault.New(fault.Invalid, "engine/kubernetes", "open", "", "nil client")
@@ -49,8 +49,8 @@ func FromClient(url string, c *http.Client, opts ...Option) (*Engine, error) {
 
 func open(c inner.Config, opts []Option) (*Engine, error) {
 	c, err := conn.Apply(c, opts)
-	if err == nil && c.Client != nil && (c.TLS != nil || c.DialTimeout != 0 || c.Token != "" || c.TokenFile != "") {
-		err = errors.New("TLS, dial timeout and tokens are matters of the client that was given")
+	if err == nil && c.Client != nil && (c.TLS != nil || c.Token != "" || c.TokenFile != "") {
+		err = errors.New("TLS and tokens are matters of the client that was given")
 	}
 	var k *inner.Conn
 	if err == nil {

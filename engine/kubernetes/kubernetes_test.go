@@ -34,7 +34,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"https://h/prefix", nil, true}, // behind a proxy
 		{"http://127.0.0.1:8001", nil, true},
 		{"http://h", nil, true}, // nothing secret goes there
-		{"https://h", []kubernetes.Option{kubernetes.WithToken("t"), trust, kubernetes.WithDialTimeout(1), kubernetes.WithTimeout(1), kubernetes.WithRateLimit(1, 1)}, true},
+		{"https://h", []kubernetes.Option{kubernetes.WithToken("t"), trust, kubernetes.WithTimeout(1), kubernetes.WithRateLimit(1, 1)}, true},
 		{"", nil, false},
 		{"ftp://h", nil, false},
 		{"https://bob:hunter2@h", nil, false},
@@ -52,12 +52,10 @@ func TestOpenRefuses(t *testing.T) {
 		{"https://h", []kubernetes.Option{kubernetes.WithTokenFile("")}, false},
 		{"https://h", []kubernetes.Option{kubernetes.WithToken("hunter2"), kubernetes.WithTokenFile("f")}, false},
 		{"https://h", []kubernetes.Option{kubernetes.WithTLS(nil)}, false},
-		{"https://h", []kubernetes.Option{kubernetes.WithContext("c")}, false},
-		{"https://h", []kubernetes.Option{kubernetes.WithContext("")}, false},
+		{"https://h?context=c", nil, false}, // of a kubeconfig alone
 		{"https://h", []kubernetes.Option{kubernetes.WithNamespace("")}, false},
 		{"https://h", []kubernetes.Option{kubernetes.WithNamespace(strings.Repeat("n", 63))}, true},
 		{"https://h", []kubernetes.Option{kubernetes.WithNamespace(strings.Repeat("n", 64))}, false},
-		{"https://h", []kubernetes.Option{kubernetes.WithDialTimeout(0)}, false},
 		{"https://h", []kubernetes.Option{kubernetes.WithTimeout(-1)}, false},
 		{"https://h", []kubernetes.Option{kubernetes.WithRateLimit(0, 1)}, false},
 		{"https://h", []kubernetes.Option{kubernetes.WithRateLimit(1, 0)}, false},

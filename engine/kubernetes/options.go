@@ -18,18 +18,6 @@ func WithNamespace(name string) Option {
 	return func(c *inner.Config) error { c.Namespace = name; return inner.ValidNamespace(name) }
 }
 
-// WithContext chooses the context of a kubeconfig. The default is the file's
-// current-context.
-func WithContext(name string) Option {
-	return func(c *inner.Config) error {
-		if name == "" {
-			return fault.Markf(fault.Invalid, "empty context")
-		}
-		c.Context = name
-		return nil
-	}
-}
-
 // WithToken sends a bearer token, in place of other credentials.
 func WithToken(token string) Option {
 	return func(c *inner.Config) error { return conn.SetSecret(&c.Token, token) }
@@ -51,11 +39,6 @@ func WithTokenFile(path string) Option {
 // address says.
 func WithTLS(t *tls.Config) Option {
 	return func(c *inner.Config) error { return conn.SetTLS(&c.TLS, t) }
-}
-
-// WithDialTimeout bounds one attempt to connect. The default is 2 s.
-func WithDialTimeout(d time.Duration) Option {
-	return func(c *inner.Config) error { return fronts.Positive("dial timeout", d, &c.DialTimeout) }
 }
 
 // WithTimeout bounds a request whose context has no deadline. Watches have none.

@@ -4,12 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"sync"
-	"time"
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/nats"
 	"github.com/micro/go-platform/internal/fault"
-	"github.com/micro/go-platform/internal/fronts"
 	gonats "github.com/nats-io/nats.go"
 )
 
@@ -111,11 +109,6 @@ func WithToken(token string) Option {
 // WithTLS encrypts, whatever the address says.
 func WithTLS(t *tls.Config) Option {
 	return func(c *nats.Config) error { return conn.SetTLS(&c.TLS, t) }
-}
-
-// WithDialTimeout bounds one attempt to connect to one server. The default is 2 s.
-func WithDialTimeout(d time.Duration) Option {
-	return func(c *nats.Config) error { return fronts.Positive("dial timeout", d, &c.DialTimeout) }
 }
 
 // WithClientOptions gives options of NATS's client, over those that are set here:

@@ -85,7 +85,7 @@ func TestBadInputIsAnErrorOfOpen(t *testing.T) {
 	}{
 		"empty address": {"", nil}, "scheme": {"http://u:s3cret@h", nil}, "path": {"nats://u:s3cret@h/x", nil}, "nil option": {"h", []nats.Option{nil}},
 		"TLS": {"h", []nats.Option{nats.WithTLS(nil)}}, "user alone": {"h", []nats.Option{nats.WithAuth("u", "")}}, "token": {"h", []nats.Option{nats.WithToken("")}},
-		"dial timeout": {"h", []nats.Option{nats.WithDialTimeout(0)}}, "option of the client": {"h", []nats.Option{nats.WithClientOptions(nil)}},
+		"option of the client": {"h", []nats.Option{nats.WithClientOptions(nil)}},
 	} {
 		e, err := nats.Open(c.addr, c.opts...)
 		if !errors.Is(err, engine.ErrInvalid) || !strings.HasPrefix(err.Error(), "engine/nats: open: ") || strings.Contains(err.Error(), "s3cret") || e != nil {

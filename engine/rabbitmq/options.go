@@ -26,34 +26,11 @@ func WithTLS(t *tls.Config) Option {
 	return func(c *rabbitmq.Config) error { return conn.SetTLS(&c.TLS, t) }
 }
 
-// WithVirtualHost selects a virtual host, over that of the address.
-func WithVirtualHost(name string) Option {
-	return func(c *rabbitmq.Config) error {
-		if name == "" {
-			return fault.Markf(fault.Invalid, "empty virtual host")
-		}
-		c.VHost = name
-		return nil
-	}
-}
-
-// WithDialTimeout bounds one attempt to connect to one host, with the handshakes of
-// TLS and AMQP. The default is 5 s.
-func WithDialTimeout(d time.Duration) Option {
-	return func(c *rabbitmq.Config) error { return fronts.Positive("dial timeout", d, &c.DialTimeout) }
-}
-
 // WithTimeout bounds the wait for one answer; a connection on which none comes is
 // closed and made again. It does not bound the wait for the confirm of a message,
 // which the caller's context does. The default is 10 s.
 func WithTimeout(d time.Duration) Option {
 	return func(c *rabbitmq.Config) error { return fronts.AtLeast("timeout", d, 100*time.Millisecond, &c.Timeout) }
-}
-
-// WithHeartbeat is the interval of heartbeats on shared connections: one on which
-// nothing came for three of them is closed and made again. The default is 10 s.
-func WithHeartbeat(d time.Duration) Option {
-	return func(c *rabbitmq.Config) error { return fronts.AtLeast("heartbeat", d, time.Second, &c.Heartbeat) }
 }
 
 // WithMaxMessageSize is how many bytes the body of a message may have, above which it

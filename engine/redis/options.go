@@ -33,11 +33,6 @@ func WithDatabase(n int) Option {
 	return func(c *redis.Config) error { return fronts.AtLeast("database", n, 0, &c.DB) }
 }
 
-// WithDialTimeout bounds one attempt to connect to one server. The default is 2 s.
-func WithDialTimeout(d time.Duration) Option {
-	return func(c *redis.Config) error { return fronts.Positive("dial timeout", d, &c.DialTimeout) }
-}
-
 // WithTimeout bounds the wait for one answer. The default is 3 s.
 func WithTimeout(d time.Duration) Option {
 	return func(c *redis.Config) error { return fronts.Positive("timeout", d, &c.Timeout) }

@@ -269,7 +269,7 @@ func TestBadInputIsAnErrorOfOpen(t *testing.T) {
 		"empty address": {addr: ""}, "scheme": {addr: "http://u:s3cret@h"}, "port": {addr: "redis://u:s3cret@h:x"},
 		"nil option": {"h", nil}, "TLS": {"h", redis.WithTLS(nil)}, "password": {"h", redis.WithAuth("u", "")}, "database": {"h", redis.WithDatabase(-1)},
 		"database of a cluster": {"a,b", redis.WithDatabase(1)},
-		"dial timeout":          {"h", redis.WithDialTimeout(0)}, "timeout": {"h", redis.WithTimeout(0)}, "negative timeout": {"h", redis.WithTimeout(-1)}, "connections": {"h", redis.WithMaxConns(0)},
+		"timeout":               {"h", redis.WithTimeout(0)}, "negative timeout": {"h", redis.WithTimeout(-1)}, "connections": {"h", redis.WithMaxConns(0)},
 		"adjust": {"h", redis.WithClientOptions(nil)}, "hook": {"h", redis.WithHook(nil)},
 	} {
 		opts := []redis.Option{c.opt}
@@ -281,7 +281,7 @@ func TestBadInputIsAnErrorOfOpen(t *testing.T) {
 			t.Errorf("%s: %v, %v, want ErrInvalid of engine/redis without the password", name, e, err)
 		}
 	}
-	e, err := redis.Open("h", redis.WithDatabase(0), redis.WithMaxConns(1), redis.WithTimeout(1), redis.WithDialTimeout(1), redis.WithAuth("", "p"))
+	e, err := redis.Open("h", redis.WithDatabase(0), redis.WithMaxConns(1), redis.WithTimeout(1), redis.WithAuth("", "p"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,6 @@ func TestOptionsAtTheirLimits(t *testing.T) {
 		opt sql.Option
 		why string // "" if it is well
 	}{
-		{sql.WithDialTimeout(0), "dial timeout 0s"}, {sql.WithDialTimeout(-1), "dial timeout -1ns"}, {sql.WithDialTimeout(1), ""},
 		{sql.WithMaxConns(0), "connections 0"}, {sql.WithMaxConns(1), ""},
 		{sql.WithAbandoned(-1), "abandoned"}, {sql.WithAbandoned(0), ""}, {sql.WithAbandoned(1), "abandoned"},
 		{sql.WithAbandoned(time.Second - 1), "abandoned"}, {sql.WithAbandoned(time.Second), ""},

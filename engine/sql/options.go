@@ -7,7 +7,6 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
-	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures Open.
@@ -29,12 +28,6 @@ func WithDialect(d Dialect) Option {
 // WithTLS encrypts, whatever the address says.
 func WithTLS(t *tls.Config) Option {
 	return func(c *sql.Config) error { return conn.SetTLS(&c.TLS, t) }
-}
-
-// WithDialTimeout bounds one attempt to connect. The default is 3 s, and an address
-// may have another one.
-func WithDialTimeout(d time.Duration) Option {
-	return func(c *sql.Config) error { return fronts.Positive("dial timeout", d, &c.DialTimeout) }
 }
 
 // WithMaxConns limits how many connections are open. The default is 10; for SQLite

@@ -213,7 +213,7 @@ func TestBadInputIsAnErrorOfOpen(t *testing.T) {
 		"empty address": {"", nil}, "no scheme": {"shop.db", nil}, "scheme": {"redis://u:s3cret@h", nil}, "port": {"postgres://u:s3cret@h:x/d", nil},
 		"no file": {"sqlite:", nil}, "no database": {"mysql://u:s3cret@h", nil}, "another form": {"u:s3cret@tcp(h:3306)/d", nil},
 		"nil option": {"sqlite:x", []sql.Option{nil}}, "TLS": {"mysql://h/d", []sql.Option{sql.WithTLS(nil)}}, "connections": {"mysql://h/d", []sql.Option{sql.WithMaxConns(0)}},
-		"dial timeout": {"mysql://h/d", []sql.Option{sql.WithDialTimeout(0)}}, "dialect": {"x", []sql.Option{sql.WithDialect(0)}},
+		"dialect":   {"x", []sql.Option{sql.WithDialect(0)}},
 		"abandoned": {"mysql://h/d", []sql.Option{sql.WithAbandoned(time.Millisecond)}},
 	} {
 		e, err := sql.Open(c.addr, c.opts...)

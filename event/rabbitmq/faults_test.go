@@ -53,7 +53,7 @@ func TestUsersAndHosts(t *testing.T) {
 		"guest":            {addr, nil, nil},
 		"user":             {"amqp://guest:guest@" + addr, nil, nil},
 		"user and host":    {"amqp://guest:guest@" + addr + "/team", nil, nil},
-		"of the options":   {"amqp://eve:wrong@" + addr, []engine.Option{engine.WithAuth("guest", "guest"), engine.WithVirtualHost("team")}, nil},
+		"of the options":   {"amqp://eve:wrong@" + addr + "/team", []engine.Option{engine.WithAuth("guest", "guest")}, nil},
 		"several":          {"127.0.0.1:1," + addr, nil, nil},
 		"wrong password":   {"amqp://guest:wr0ng@" + addr, nil, event.ErrDenied},
 		"nobody":           {"amqp://eve:wr0ng@" + addr, nil, event.ErrDenied},
@@ -120,15 +120,14 @@ func TestTLS(t *testing.T) {
 		"an authority of nobody's": {"amqps://" + addr, nil, false},
 		"without a certificate":    {addr, []engine.Option{engine.WithTLS(stranger)}, false},
 	} {
-		patience := 2 * time.Second
-		if c.well {
-			patience = time.Minute
-		}
-		e, err := engine.Open(c.addr, append(c.opts, engine.WithDialTimeout(patience))...)
+		e, err := engine.Open(c.addr, c.opts...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = e.Ping(t.Context())
+		for until := time.Now().Add(time.Minute); c.well && err != nil && time.Now().Before(until); { // a handshake on a busy machine
+			err = e.Ping(t.Context())
+		}
 		if c.well && err != nil || !c.well && !errors.Is(err, engines.ErrUnavailable) {
 			t.Errorf("%s: got %v, want it to be well: %v", name, err, c.well)
 		}

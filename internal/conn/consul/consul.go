@@ -32,9 +32,6 @@ type Config struct {
 	TLS        *tls.Config // also with a plain address; nil: the scheme decides
 	Datacenter string      // "" is the agent's own
 
-	// DialTimeout bounds one attempt to connect to one agent; 0 means 2 s.
-	DialTimeout time.Duration
-
 	// Client is the user's own client. Close leaves it open, and the fields
 	// above are not used.
 	Client *api.Client
@@ -62,6 +59,10 @@ const (
 	maxQueries = 32
 )
 
+// dialTimeout bounds one attempt to connect to one agent, so that another is
+// tried while a call has time left.
+const dialTimeout = 2 * time.Second
+
 var schemes = []conn.Scheme{{Name: "consul", Port: 8500}, {Name: "http", Port: 8500}, {Name: "consuls", Port: 8501}, {Name: "https", Port: 8501}}
 
 // Open checks the configuration and builds a client. It sends nothing; Ping
@@ -75,8 +76,7 @@ func Open(c Config) (*Conn, error) {
 	if err != nil {
 		return nil, fault.Mark(fault.Invalid, err)
 	}
-	c.DialTimeout = cmp.Or(c.DialTimeout, 2*time.Second)
-	d := newDialer(t.hosts, c.DialTimeout)
+	d := newDialer(t.hosts, dialTimeout)
 	calls := &http.Transport{
 		DialContext:         d.dial,
 		MaxConnsPerHost:     maxCalls,
@@ -109,7 +109,7 @@ func Open(c Config) (*Conn, error) {
 	if err != nil {
 		return nil, fault.Mark(fault.Invalid, err)
 	}
-	return &Conn{Client: client, transports: []*http.Transport{calls, polls}, address: strings.Join(t.hosts, ","), agents: len(t.hosts), share: c.DialTimeout, held: held, closed: closed}, nil
+	return &Conn{Client: client, transports: []*http.Transport{calls, polls}, address: strings.Join(t.hosts, ","), agents: len(t.hosts), share: dialTimeout, held: held, closed: closed}, nil
 }
 
 // Shared returns the engine for a backend that does not close it.

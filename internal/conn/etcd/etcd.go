@@ -33,9 +33,6 @@ type Config struct {
 	User, Password string      // override those of a URL
 	TLS            *tls.Config // also with a plain address; nil: the scheme decides
 
-	// DialTimeout bounds one attempt to connect to one member; 0 means 2 s.
-	DialTimeout time.Duration
-
 	// Adjust changes what the client is made of.
 	Adjust []func(*clientv3.Config)
 
@@ -56,6 +53,10 @@ type Conn struct {
 // schemes of an address; the first one's port is the default.
 var schemes = []conn.Scheme{{Name: "etcd", Port: 2379}, {Name: "etcds", Port: 2379}, {Name: "http", Port: 2379}, {Name: "https", Port: 2379}}
 
+// dialTimeout bounds one attempt to connect to one member, so that another is
+// tried while a call has time left.
+const dialTimeout = 2 * time.Second
+
 // Open checks the configuration and builds a client. It needs no server:
 // connecting begins in the background, and Ping tells how it went.
 func Open(c Config) (*Conn, error) {
@@ -71,9 +72,6 @@ func Open(c Config) (*Conn, error) {
 	}
 	if c.TLS != nil {
 		t.tls = true
-	}
-	if c.DialTimeout <= 0 {
-		c.DialTimeout = 2 * time.Second
 	}
 	cfg := clientv3.Config{
 		Endpoints: t.endpoints(),
@@ -91,14 +89,14 @@ func Open(c Config) (*Conn, error) {
 		DialKeepAliveTimeout: 3 * time.Second,
 		// Only the lease client reads it here: its first keep-alive has
 		// DialTimeout + 1 s.
-		DialTimeout: c.DialTimeout,
+		DialTimeout: dialTimeout,
 		DialOptions: []grpc.DialOption{
 			grpc.WithChainUnaryInterceptor(failFast),
 			grpc.WithConnectParams(grpc.ConnectParams{
 				// gRPC's default grows to two minutes, for which a server that
 				// is back would not be seen.
 				Backoff:           grpcbackoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
-				MinConnectTimeout: c.DialTimeout,
+				MinConnectTimeout: dialTimeout,
 			}),
 		},
 	}

@@ -29,7 +29,6 @@ type Config struct {
 	Username, Password string
 	Mechanism          string // of SASL: Plain, Scram256 or Scram512; "": Plain
 	TLS                *tls.Config
-	DialTimeout        time.Duration // 0: 2 s
 	Timeout            time.Duration // of one answer; 0: 10 s
 	Options            []kgo.Opt     // the user's, after ours
 
@@ -69,6 +68,10 @@ func Open(c Config) (*Conn, error) {
 	return &Conn{Client: client, opts: opts, addr: addr, close: sync.OnceFunc(client.Close)}, nil
 }
 
+// dialTimeout bounds one attempt to connect to one broker, so that another is
+// tried while a call has time left.
+const dialTimeout = 2 * time.Second
+
 // options returns what all clients have in common, and the brokers' addresses
 // for people.
 func options(c Config) ([]kgo.Opt, string, error) {
@@ -91,15 +94,12 @@ func options(c Config) ([]kgo.Opt, string, error) {
 		secure = secure || a.Scheme == "kafkas"
 		hosts = append(hosts, a.HostPort())
 	}
-	if c.DialTimeout == 0 {
-		c.DialTimeout = 2 * time.Second
-	}
 	if c.Timeout == 0 {
 		c.Timeout = 10 * time.Second
 	}
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(hosts...), kgo.ClientID("go-platform"),
-		kgo.DialTimeout(c.DialTimeout), kgo.RequestTimeoutOverhead(c.Timeout),
+		kgo.DialTimeout(dialTimeout), kgo.RequestTimeoutOverhead(c.Timeout),
 		kgo.RetryTimeout(c.Timeout), kgo.MetadataMinAge(100 * time.Millisecond),
 		kgo.RetryBackoffFn(func(n int) time.Duration { return min(time.Duration(n)*20*time.Millisecond, time.Second) }),
 	}

@@ -162,7 +162,8 @@ func TestTimeouts(t *testing.T) {
 		Config
 		dial, retry time.Duration
 	}{
-		{Config{}, 2 * time.Second, 10 * time.Second}, {Config{DialTimeout: time.Minute, Timeout: 2 * time.Minute}, time.Minute, 2 * time.Minute},
+		{Config{}, 2 * time.Second, 10 * time.Second}, {Config{Timeout: 2 * time.Minute}, 2 * time.Second, 2 * time.Minute},
+		{Config{Options: []kgo.Opt{kgo.DialTimeout(time.Minute)}}, time.Minute, 10 * time.Second},
 	} {
 		c.Address = "h"
 		conn, err := Open(c.Config)

@@ -52,15 +52,12 @@ func find(c Config) (t target, err error) {
 	case addr == inCluster:
 		t, err = ofPod(c.pod)
 	case strings.HasPrefix(addr, "kubeconfig:"):
-		t, err = ofFile(addr, c.Context)
+		t, err = ofFile(addr)
 	default:
 		t, err = direct(addr, c.pod)
 	}
 	if err != nil {
 		return target{}, err
-	}
-	if c.Context != "" && !strings.HasPrefix(c.Address, "kubeconfig:") {
-		return target{}, fault.Markf(fault.Invalid, "context %q: the address names no kubeconfig", c.Context)
 	}
 	return t, t.override(c)
 }

@@ -69,7 +69,7 @@ type user struct {
 const maxKubeconfig = 4 << 20
 
 // ofFile reads the address of a kubeconfig and the file.
-func ofFile(addr, context string) (target, error) {
+func ofFile(addr string) (target, error) {
 	path, query, _ := strings.Cut(strings.TrimPrefix(addr, "kubeconfig:"), "?")
 	if rest, ok := strings.CutPrefix(path, "//"); ok {
 		if !strings.HasPrefix(rest, "/") {
@@ -96,7 +96,7 @@ func ofFile(addr, context string) (target, error) {
 	if err != nil {
 		return target{}, fault.Mark(fault.Invalid, err)
 	}
-	t, err := k.target(cmp.Or(context, known["context"], k.CurrentContext))
+	t, err := k.target(cmp.Or(known["context"], k.CurrentContext))
 	if err != nil {
 		return target{}, fault.Markf(fault.Invalid, "kubeconfig %s: %w", strings.Join(files, ", "), err)
 	}

@@ -23,15 +23,13 @@ import (
 // Config says how to reach an API server. Either Address or Client is set.
 type Config struct {
 	Address   string // see find
-	Context   string // of a kubeconfig; "" is its current one
 	Namespace string // "" is that of the pod or the context, else "default"
 
 	Token     string      // a bearer token
 	TokenFile string      // a file with one, which is read again when it may have changed
 	TLS       *tls.Config // nil: the address decides
 
-	DialTimeout time.Duration // of one attempt to connect; 0 means 2 s
-	Timeout     time.Duration // of a call whose context has no deadline; 0 means 30 s
+	Timeout time.Duration // of a call whose context has no deadline; 0 means 30 s
 
 	Rate  float64 // requests a second; 0 means 50
 	Burst int     // requests at once above it; 0 means 100
@@ -89,7 +87,7 @@ func Open(c Config) (*Conn, error) {
 		k.client = &own
 		return k, nil
 	}
-	k.transport = transport(t, cmp.Or(c.DialTimeout, 2*time.Second), &k.links)
+	k.transport = transport(t, &k.links)
 	k.pings = k.base.Scheme == "https"
 	k.client = &http.Client{Transport: k.transport, CheckRedirect: noRedirect}
 	return k, nil
@@ -103,9 +101,15 @@ const (
 	pingWithin = 5 * time.Second
 )
 
+// dialTimeout bounds one attempt to connect, and handshakeTimeout that of TLS.
+const (
+	dialTimeout      = 2 * time.Second
+	handshakeTimeout = 5 * time.Second
+)
+
 // transport has HTTP/2 where the server speaks it, so that all watches and calls
 // share one connection.
-func transport(t target, dialTimeout time.Duration, open *links) *http.Transport {
+func transport(t target, open *links) *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
 	tr := &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -116,7 +120,7 @@ func transport(t target, dialTimeout time.Duration, open *links) *http.Transport
 			return open.add(nc)
 		},
 		TLSClientConfig:     t.tls,
-		TLSHandshakeTimeout: dialTimeout + 3*time.Second,
+		TLSHandshakeTimeout: handshakeTimeout,
 		ForceAttemptHTTP2:   true,
 		DisableCompression:  true, // it costs both sides more than it saves in a data centre
 		MaxIdleConnsPerHost: 32,

@@ -25,7 +25,6 @@ type Config struct {
 	Username, Password string
 	Token              string
 	TLS                *tls.Config
-	DialTimeout        time.Duration // 0: 2 s
 
 	Options []nats.Option // of the client, over those that are set here
 
@@ -80,14 +79,15 @@ func (c Config) Check() error {
 	return err
 }
 
+// dialTimeout bounds one attempt to connect to one server, so that another is
+// tried while a call has time left.
+const dialTimeout = 2 * time.Second
+
 // Open connects, or begins to: a server that isn't there is asked again until
 // Close. Only a bad configuration is an error.
 func Open(c Config) (*Conn, error) {
 	if c.Conn != nil {
 		return &Conn{Conn: c.Conn, addr: "the connection given"}, nil
-	}
-	if c.DialTimeout == 0 {
-		c.DialTimeout = 2 * time.Second
 	}
 	p, err := c.read()
 	if err != nil {
@@ -98,7 +98,7 @@ func Open(c Config) (*Conn, error) {
 	}
 	opts := []nats.Option{
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
-		nats.Timeout(c.DialTimeout), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2), nats.IgnoreAuthErrorAbort(),
+		nats.Timeout(dialTimeout), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2), nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectBufSize(-1), // a publish while away fails at once, and is not applied later
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
 	}

@@ -57,7 +57,7 @@ func (c *Conn) Link(purpose string) *Link {
 	defer c.mu.Unlock()
 	l := c.links[purpose]
 	if l == nil {
-		l = &Link{e: c.engine, key: purpose, heartbeat: c.c.Heartbeat, closed: c.closed}
+		l = &Link{e: c.engine, key: purpose, heartbeat: heartbeat, closed: c.closed}
 		if !c.closed {
 			c.links[purpose] = l
 		}

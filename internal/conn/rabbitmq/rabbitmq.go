@@ -26,16 +26,21 @@ type Config struct {
 	Address string
 
 	Username, Password string
-	VHost              string // over that of the address; ""
 	TLS                *tls.Config
-	DialTimeout        time.Duration // of one attempt, with the handshakes; 0: 5 s
 	Timeout            time.Duration // of one answer; 0: 10 s
-	Heartbeat          time.Duration // 0: 10 s
 	MaxMessage         int           // bytes of a body; 0: 16 MiB
 
 	// Adjust changes what connections are made of.
 	Adjust []func(*amqp.Config)
 }
+
+// dialTimeout bounds one attempt to connect to one host, with the handshakes of
+// TLS and AMQP.
+const dialTimeout = 5 * time.Second
+
+// heartbeat is the interval on shared connections: one on which nothing came for
+// three of them is closed and made again.
+const heartbeat = 10 * time.Second
 
 // DefaultMaxMessage is max_message_size of RabbitMQ 4; before, it was 128 MiB.
 const DefaultMaxMessage = 16 << 20
@@ -58,14 +63,8 @@ type engine struct {
 
 // Open reads the configuration and connects to nothing.
 func Open(c Config) (*Conn, error) {
-	if c.DialTimeout == 0 {
-		c.DialTimeout = 5 * time.Second
-	}
 	if c.Timeout == 0 {
 		c.Timeout = 10 * time.Second
-	}
-	if c.Heartbeat == 0 {
-		c.Heartbeat = 10 * time.Second
 	}
 	if c.MaxMessage == 0 {
 		c.MaxMessage = DefaultMaxMessage
@@ -126,10 +125,7 @@ func (e *engine) parse() error {
 		case a.HasUser:
 			u.Username, u.Password = a.User, a.Password
 		}
-		switch {
-		case e.c.VHost != "":
-			u.Vhost = e.c.VHost
-		case a.Path != "":
+		if a.Path != "" {
 			u.Vhost = a.Path
 		}
 		e.uris = append(e.uris, u)
@@ -172,14 +168,14 @@ func (e *engine) dialOne(u amqp.URI, heartbeat time.Duration) (*amqp.Connection,
 	}
 	connect := config.Dial
 	if connect == nil {
-		connect = amqp.DefaultDial(e.c.DialTimeout)
+		connect = amqp.DefaultDial(dialTimeout)
 	}
 	config.Dial = func(network, addr string) (net.Conn, error) {
 		c, err := connect(network, addr)
 		if err != nil {
 			return nil, err
 		}
-		if err := c.SetDeadline(time.Now().Add(e.c.DialTimeout)); err != nil { // until the handshakes are done
+		if err := c.SetDeadline(time.Now().Add(dialTimeout)); err != nil { // until the handshakes are done
 			c.Close()
 			return nil, err
 		}

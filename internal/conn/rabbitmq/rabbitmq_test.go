@@ -31,7 +31,6 @@ func TestAddresses(t *testing.T) {
 		{Config{Address: "amqp://u:p@h"}, "amqp://u:p@h:5672/", ""},
 		{Config{Address: "amqp://u:p@h", Username: "me", Password: "mine"}, "amqp://me:mine@h:5672/", ""},
 		{Config{Address: "amqp://u:p@h/orders"}, "amqp://u:p@h:5672/orders", ""},
-		{Config{Address: "amqp://h/orders", VHost: "other"}, "amqp://guest:guest@h:5672/other", ""},
 		{Config{Address: "amqp://u:p@a, b:1/orders"}, "amqp://u:p@a:5672/orders amqp://u:p@b:1/orders", ""},
 		{Config{Address: "a,b"}, "amqp://guest:guest@a:5672/ amqp://guest:guest@b:5672/", ""},
 		{Config{Address: ""}, "", "empty"},
@@ -70,8 +69,8 @@ func TestAddresses(t *testing.T) {
 
 func TestDefaults(t *testing.T) {
 	for _, c := range []struct{ given, want Config }{
-		{Config{}, Config{DialTimeout: 5 * time.Second, Timeout: 10 * time.Second, Heartbeat: 10 * time.Second, MaxMessage: 16 << 20}},
-		{Config{DialTimeout: 1, Timeout: 2, Heartbeat: 3, MaxMessage: 4}, Config{DialTimeout: 1, Timeout: 2, Heartbeat: 3, MaxMessage: 4}},
+		{Config{}, Config{Timeout: 10 * time.Second, MaxMessage: 16 << 20}},
+		{Config{Timeout: 2, MaxMessage: 4}, Config{Timeout: 2, MaxMessage: 4}},
 	} {
 		c.given.Address = "h"
 		conn, err := Open(c.given)
@@ -79,7 +78,7 @@ func TestDefaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := conn.c
-		if got.DialTimeout != c.want.DialTimeout || got.Timeout != c.want.Timeout || got.Heartbeat != c.want.Heartbeat || conn.MaxMessage() != c.want.MaxMessage {
+		if got.Timeout != c.want.Timeout || conn.MaxMessage() != c.want.MaxMessage {
 			t.Errorf("%+v became %+v", c.given, got)
 		}
 	}

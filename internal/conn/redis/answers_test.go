@@ -26,7 +26,6 @@ func TestAddressesThatAreRefused(t *testing.T) {
 		{Config{Address: "h", PoolSize: -1}, "negative"},
 		{Config{Address: "h", DB: -1}, "negative"},
 		{Config{Address: "h", Timeout: -1}, "negative"},
-		{Config{Address: "h", DialTimeout: -1}, "negative"},
 		{Config{Address: "redis://h/0"}, ""},
 		{Config{Address: "redis://h/-1"}, `database "-1"`},
 		{Config{Address: "redis://h/x"}, `database "x"`},
@@ -54,11 +53,11 @@ func TestAddressesThatAreRefused(t *testing.T) {
 
 // What is given beside an address counts more than what the address says.
 func TestOptionsOverTheAddress(t *testing.T) {
-	o, err := Config{Address: "redis://u:p@h/2", Username: "me", Password: "mine", DB: 3, PoolSize: 4, Timeout: time.Second, DialTimeout: time.Minute}.options()
+	o, err := Config{Address: "redis://u:p@h/2", Username: "me", Password: "mine", DB: 3, PoolSize: 4, Timeout: time.Second}.options()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.Username != "me" || o.Password != "mine" || o.DB != 3 || o.PoolSize != 4 || o.ReadTimeout != 1200*time.Millisecond || o.DialTimeout != time.Minute {
+	if o.Username != "me" || o.Password != "mine" || o.DB != 3 || o.PoolSize != 4 || o.ReadTimeout != 1200*time.Millisecond {
 		t.Errorf("%+v", o)
 	}
 	o, err = Config{Address: "redis+sentinel://a,b/theirs"}.options()

@@ -38,9 +38,8 @@ type Config struct {
 	DB                 int         // overrides that of a URL if not 0
 	TLS                *tls.Config // also with a plain address; nil: the scheme decides
 
-	DialTimeout time.Duration // of one connection; 0: 2 s
-	Timeout     time.Duration // of one answer; 0: 3 s
-	PoolSize    int           // connections to a node; 0: 10 for each processor
+	Timeout  time.Duration // of one answer; 0: 3 s
+	PoolSize int           // connections to a node; 0: 10 for each processor
 
 	// Adjust changes what the client is made of: credentials providers, names,
 	// buffers, limits of the pool.
@@ -151,6 +150,10 @@ const maxWaiting = 1 << 12
 // timeout bounds one answer.
 func (c Config) timeout() time.Duration { return cmp.Or(c.Timeout, 3*time.Second) }
 
+// dialTimeout bounds one attempt to connect, so that another server is tried while
+// a call has time left.
+const dialTimeout = 2 * time.Second
+
 // spare is what the client waits longer for than a call does, so that the
 // call's own deadline is always the one that counts.
 const spare = 200 * time.Millisecond
@@ -159,7 +162,7 @@ const spare = 200 * time.Millisecond
 func (c Config) options() (*redis.UniversalOptions, error) {
 	o := &redis.UniversalOptions{
 		Username: c.Username, Password: c.Password, DB: c.DB, TLSConfig: c.TLS, PoolSize: c.PoolSize,
-		DialTimeout: cmp.Or(c.DialTimeout, 2*time.Second), ReadTimeout: c.timeout() + spare, WriteTimeout: c.timeout() + spare,
+		DialTimeout: dialTimeout, ReadTimeout: c.timeout() + spare, WriteTimeout: c.timeout() + spare,
 
 		// A command that is sent twice may be done twice; only who sends it
 		// knows whether that does harm. A dial that failed is an answer.
@@ -174,7 +177,7 @@ func (c Config) options() (*redis.UniversalOptions, error) {
 		// command was not done.
 		MaxRedirects: 5,
 	}
-	if c.PoolSize < 0 || c.DB < 0 || c.Timeout < 0 || c.DialTimeout < 0 {
+	if c.PoolSize < 0 || c.DB < 0 || c.Timeout < 0 {
 		return nil, errors.New("negative pool size, database or timeout")
 	}
 	for host := range conn.Hosts(c.Address) {

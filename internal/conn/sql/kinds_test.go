@@ -225,7 +225,6 @@ func TestOpenNamesWhatIsWrong(t *testing.T) {
 		{sql.Config{Kind: 4, Address: "x"}, "dialect 4", ""},
 		{sql.Config{Kind: sql.SQLite}, "empty address", ""},
 		{sql.Config{Kind: sql.SQLite, Address: "x", MaxOpen: -1}, "negative number", ""},
-		{sql.Config{Kind: sql.SQLite, Address: "x", DialTimeout: -1}, "negative number", ""},
 		{sql.Config{Kind: sql.SQLite, Address: "x?y"}, "want a plain one", ""},
 		{sql.Config{Kind: sql.SQLite, Address: "x#y"}, "want a plain one", ""},
 		{sql.Config{Kind: sql.SQLite, Address: "file:x"}, "want a plain one", ""},

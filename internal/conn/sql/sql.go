@@ -79,10 +79,9 @@ type Config struct {
 	// go-sql-driver/mysql, for PostgreSQL a URL or the key=value form of libpq.
 	Address string
 
-	TLS         *tls.Config   // nil: as Address says
-	DialTimeout time.Duration // of one connection; 0: 3 s
-	MaxOpen     int           // connections; 0: 10, for SQLite as many readers as processors
-	Durable     bool          // SQLite: sync to disk on every commit, not only at checkpoints
+	TLS     *tls.Config // nil: as Address says
+	MaxOpen int         // connections; 0: 10, for SQLite as many readers as processors
+	Durable bool        // SQLite: sync to disk on every commit, not only at checkpoints
 
 	// AbandonedTx is how long a transaction stays open of a client that says
 	// nothing, as a process that was stopped: then the server ends its connection,
@@ -104,6 +103,10 @@ type DB struct {
 	durable bool
 }
 
+// dialTimeout bounds one attempt to connect, unless the address has another one:
+// timeout of MySQL, connect_timeout of PostgreSQL.
+const dialTimeout = 3 * time.Second
+
 // Open builds the pool that c describes. It connects to nothing, except that
 // SQLite's file is made on first use.
 func Open(c Config) (*DB, error) {
@@ -118,9 +121,8 @@ func Open(c Config) (*DB, error) {
 	if c.Address == "" {
 		return nil, fault.Markf(fault.Invalid, "empty address")
 	}
-	c.DialTimeout = cmp.Or(c.DialTimeout, 3*time.Second)
-	if c.MaxOpen < 0 || c.DialTimeout < 0 {
-		return nil, fault.Markf(fault.Invalid, "negative number of connections or timeout")
+	if c.MaxOpen < 0 {
+		return nil, fault.Markf(fault.Invalid, "negative number of connections")
 	}
 	var err error
 	switch c.Kind {
@@ -200,7 +202,7 @@ func (d *DB) openMySQL(c Config) error {
 	cfg.InterpolateParams = true // one round trip; the driver escapes for the connection's UTF-8
 	cfg.Collation = "utf8mb4_bin"
 	if cfg.Timeout == 0 {
-		cfg.Timeout = c.DialTimeout
+		cfg.Timeout = dialTimeout
 	}
 	if c.TLS != nil {
 		cfg.TLS, cfg.AllowFallbackToPlaintext = c.TLS, false
@@ -233,7 +235,7 @@ func (d *DB) openPostgres(c Config) error {
 	}
 	d.addr = fmt.Sprintf("%s:%d/%s", cfg.Host, cfg.Port, cfg.Database)
 	if !strings.Contains(c.Address, "connect_timeout") {
-		cfg.ConnectTimeout = c.DialTimeout
+		cfg.ConnectTimeout = dialTimeout
 	}
 	if c.TLS != nil {
 		cfg.TLSConfig = c.TLS
