@@ -115,6 +115,9 @@ func (c *lru[K, V]) delete(k K) {
 // verdicts are spread over several locks.
 type verdicts [16]*lru[hash, verdict]
 
+// maxVerdicts bounds how many verdicts are kept: some 10 MB.
+const maxVerdicts = 10_000
+
 func newVerdicts(size int) *verdicts {
 	var s verdicts
 	for i := range s {

@@ -64,7 +64,7 @@ func New(opts ...Option) (Auth, error) {
 	}
 	f := &front{
 		options: o, scope: "auth/" + o.backend.Name, log: o.log, life: life.New(), started: o.now(),
-		accepted: newVerdicts(o.cacheSize), refused: newLRU[hash, refusal](1024),
+		accepted: newVerdicts(maxVerdicts), refused: newLRU[hash, refusal](1024),
 	}
 	f.own.exchanged = newLRU[ownKey, *ownToken](maxExchanged)
 	f.driver, err = o.backend.Open(f.scope, nil)
@@ -101,9 +101,9 @@ func (f *front) String() string { return f.scope }
 
 // Authorized implements Auth.
 func (f *front) Authorized(ctx context.Context, req Request) (*Token, error) {
-	t, err := f.authorize(ctx, req)
+	t, d, err := f.authorize(ctx, req)
 	if err != nil {
-		f.tell(ctx, req, t, err)
+		f.tell(ctx, Refusal{Err: err, Request: req, Token: t, Decision: d})
 		c, _ := CredentialFromContext(ctx)
 		if strings.EqualFold(c.Scheme, "DPoP") {
 			err = &shownError{err}
@@ -112,29 +112,26 @@ func (f *front) Authorized(ctx context.Context, req Request) (*Token, error) {
 	return t, err
 }
 
-func (f *front) authorize(ctx context.Context, req Request) (*Token, error) {
+func (f *front) authorize(ctx context.Context, req Request) (*Token, Decision, error) {
 	t, err := f.authenticate(ctx)
 	if err != nil {
-		return nil, f.wrap("authorize", subjectOf(req), err)
+		return nil, Decision{}, f.wrap("authorize", subjectOf(req), err)
 	}
 	d, err := f.decide(ctx, t, req)
 	if err == nil && d.Effect == Allow {
-		return t, nil
+		return t, d, nil
 	}
 	if err != nil {
 		d = Decision{Effect: Deny, Rule: d.Rule, Reason: "the decision failed: " + err.Error(), Revision: d.Revision}
 	}
-	if f.decisions != nil {
-		f.lines.Guard(f.log, "auth: the function of WithDecisionLog failed", func() { f.decisions(ctx, t, req, d) })
-	}
 	if err != nil && fault.KindOf(err) == fault.Unavailable {
-		return t, f.wrap("authorize", subjectOf(req), err)
+		return t, d, f.wrap("authorize", subjectOf(req), err)
 	}
 	text := d.Reason
 	if d.Rule != "" {
 		text += " (rule " + d.Rule + ")"
 	}
-	return t, fault.New(ErrDenied, f.scope, "authorize", subjectOf(req), "%s: %s", t.Subject, text)
+	return t, d, fault.New(ErrDenied, f.scope, "authorize", subjectOf(req), "%s: %s", t.Subject, text)
 }
 
 func subjectOf(r Request) string {

@@ -151,7 +151,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *handler) tell(r *http.Request, err error) {
 	f, ok := h.auth.(*front)
 	if ok {
-		f.tell(r.Context(), Request{Action: r.Method, Resource: r.RequestURI}, nil, err)
+		f.tell(r.Context(), Refusal{Err: err, Request: Request{Action: r.Method, Resource: r.RequestURI}})
 	}
 }
 

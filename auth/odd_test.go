@@ -55,8 +55,6 @@ func TestDecidersOfTheUsersOwn(t *testing.T) {
 			return auth.Decision{Effect: auth.Allow}, ctx.Err()
 		},
 			nil, auth.ErrDenied, "context deadline exceeded", ""},
-		"the decision log panics": {deny, []auth.Option{auth.WithDecisionLog(func(context.Context, *auth.Token, auth.Request, auth.Decision) { panic(boom) })},
-			auth.ErrDenied, "no", "WithDecisionLog"},
 		"what counts refusals panics": {deny, []auth.Option{auth.WithRefusals(func(context.Context, auth.Refusal) { panic(boom) })},
 			auth.ErrDenied, "no", "WithRefusals"},
 	} {

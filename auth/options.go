@@ -22,15 +22,13 @@ type options struct {
 	origins     []string
 	nonces      *nonces // that proofs must have; nil: none
 	decider     Decider
-	decisions   func(context.Context, *Token, Request, Decision)
 	refusals    func(context.Context, Refusal)
 	logRefusal  func(context.Context, Refusal)
 	feed        RevocationFeed
 	log         *slog.Logger
-	clock       func() time.Time
+	clock       func() time.Time // of tests; nil: time.Now
 	timeout     time.Duration
 	cacheTTL    time.Duration
-	cacheSize   int
 	leeway      time.Duration
 }
 
@@ -43,12 +41,11 @@ const MaxLeeway = 5 * time.Minute
 
 func newOptions(opts []Option) (*options, error) {
 	o := &options{
-		log:       slog.New(slog.DiscardHandler),
-		backend:   fronts.Backend[Driver]{Dial: 5 * time.Second},
-		timeout:   5 * time.Second,
-		cacheTTL:  30 * time.Second,
-		cacheSize: 10_000,
-		leeway:    30 * time.Second,
+		log:      slog.New(slog.DiscardHandler),
+		backend:  fronts.Backend[Driver]{Dial: 5 * time.Second},
+		timeout:  5 * time.Second,
+		cacheTTL: 30 * time.Second,
+		leeway:   30 * time.Second,
 	}
 	return o, fronts.Apply(o, opts)
 }
@@ -102,18 +99,8 @@ func WithRules(rules ...Rule) Option {
 	}
 }
 
-// WithPolicies sets the policy to a set that the caller keeps and may replace
-// while it is in use.
-func WithPolicies(p *Policies) Option {
-	return func(o *options) error {
-		if p == nil {
-			return fmt.Errorf("%w: nil policies", ErrInvalid)
-		}
-		return WithDecider(p)(o)
-	}
-}
-
-// WithDecider puts another policy engine in the place of Policies.
+// WithDecider sets the policy: Policies that you keep and may replace while they are
+// in use, or a policy engine of your own.
 func WithDecider(d Decider) Option {
 	return func(o *options) error {
 		switch {
@@ -124,22 +111,6 @@ func WithDecider(d Decider) Option {
 		}
 		o.decider = d
 		return nil
-	}
-}
-
-// WithDecisionLog is notified of every denial of a known caller, on the caller's
-// goroutine. LogDecisions makes one of a logger.
-func WithDecisionLog(f func(ctx context.Context, t *Token, r Request, d Decision)) Option {
-	return func(o *options) error { o.decisions = f; return nil }
-}
-
-// LogDecisions returns a decision log that writes a record for each denial.
-func LogDecisions(l *slog.Logger) func(context.Context, *Token, Request, Decision) {
-	return func(ctx context.Context, t *Token, r Request, d Decision) {
-		l.LogAttrs(ctx, slog.LevelWarn, "denied",
-			slog.Any("token", t), slog.String("service", r.Service), slog.String("action", r.Action),
-			slog.String("resource", r.Resource), slog.String("rule", d.Rule), slog.String("reason", d.Reason),
-			slog.String("revision", d.Revision))
 	}
 }
 
@@ -156,25 +127,15 @@ func WithRevocations(feed RevocationFeed) Option {
 }
 
 // WithLogger hears of what no caller is told: who was refused and why
-// (LogRefusals), background renewals that failed, a revocation feed that is
-// unavailable. Default: silent.
+// (five of each reason in ten seconds; the next line says how many were left out),
+// background renewals that failed, a revocation feed that is unavailable. Default:
+// silent.
 func WithLogger(l *slog.Logger) Option {
 	return func(o *options) error {
 		if l == nil {
 			return fmt.Errorf("%w: nil logger", ErrInvalid)
 		}
-		o.log, o.logRefusal = l, LogRefusals(l)
-		return nil
-	}
-}
-
-// WithClock replaces time.Now for the life of tokens and caches.
-func WithClock(now func() time.Time) Option {
-	return func(o *options) error {
-		if now == nil {
-			return fmt.Errorf("%w: nil clock", ErrInvalid)
-		}
-		o.clock = now
+		o.log, o.logRefusal = l, logRefusals(l)
 		return nil
 	}
 }
@@ -204,17 +165,6 @@ func WithCacheTTL(d time.Duration) Option {
 			return fmt.Errorf("%w: cache TTL %s", ErrInvalid, d)
 		}
 		o.cacheTTL = d
-		return nil
-	}
-}
-
-// WithCacheSize bounds how many verdicts are kept. Default 10000.
-func WithCacheSize(n int) Option {
-	return func(o *options) error {
-		if n < 1 {
-			return fmt.Errorf("%w: cache size %d", ErrInvalid, n)
-		}
-		o.cacheSize = n
 		return nil
 	}
 }

@@ -13,10 +13,11 @@ import (
 
 // Refusal is a caller that was not let in.
 type Refusal struct {
-	Reason  string  // of Err: see ReasonOf
-	Err     error   // what was shown and what is accepted; never a token or a secret
-	Request Request // what was asked for; its strings are the caller's
-	Token   *Token  // of somebody who is known but may not; else nil
+	Reason   string   // of Err: see ReasonOf
+	Err      error    // what was shown and what is accepted; never a token or a secret
+	Request  Request  // what was asked for; its strings are the caller's
+	Token    *Token   // of somebody who is known but may not; else nil
+	Decision Decision // of the policy, if there is a Token
 }
 
 // reasons are in the order in which ReasonOf tests them: the finer first.
@@ -65,16 +66,16 @@ func ReasonOf(err error) string {
 }
 
 // WithRefusals is notified of every caller that Authorized does not let in, on the
-// caller's goroutine: to count them by reason. LogRefusals makes one of a
-// logger, and WithLogger does so by itself.
+// caller's goroutine: to count them by reason, or for an audit. WithLogger logs
+// them.
 func WithRefusals(f func(ctx context.Context, r Refusal)) Option {
 	return func(o *options) error { o.refusals = f; return nil }
 }
 
-// LogRefusals returns a function for WithRefusals that writes a record at level
-// Warn with the reason, what was shown and what is accepted. Of each reason it
-// writes five in ten seconds; the next then says how many it left out.
-func LogRefusals(l *slog.Logger) func(context.Context, Refusal) {
+// logRefusals returns a function that writes a record at level Warn with the
+// reason, what was shown and what is accepted. Of each reason it writes five in ten
+// seconds; the next then says how many it left out.
+func logRefusals(l *slog.Logger) func(context.Context, Refusal) {
 	gate := &seldom.Gate{}
 	return func(ctx context.Context, r Refusal) {
 		ok, dropped := gate.Pass(r.Reason, time.Now())
@@ -86,7 +87,7 @@ func LogRefusals(l *slog.Logger) func(context.Context, Refusal) {
 			slog.String("action", short(r.Request.Action)), slog.String("resource", short(r.Request.Resource)),
 		}
 		if r.Token != nil {
-			attrs = append(attrs, slog.Any("token", r.Token))
+			attrs = append(attrs, slog.Any("token", r.Token), slog.String("rule", r.Decision.Rule), slog.String("revision", r.Decision.Revision))
 		}
 		if dropped > 0 {
 			attrs = append(attrs, slog.Int("left_out", dropped))
@@ -105,11 +106,11 @@ func short(s string) string {
 }
 
 // tell tells of a refusal, unless it is the caller who gave up or this process.
-func (f *front) tell(ctx context.Context, req Request, t *Token, err error) {
-	if ctx.Err() != nil || fault.KindOf(err) == fault.Closed {
+func (f *front) tell(ctx context.Context, r Refusal) {
+	if ctx.Err() != nil || fault.KindOf(r.Err) == fault.Closed {
 		return
 	}
-	r := Refusal{Reason: ReasonOf(err), Err: err, Request: req, Token: t}
+	r.Reason = ReasonOf(r.Err)
 	if f.logRefusal != nil {
 		f.logRefusal(ctx, r)
 	}

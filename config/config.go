@@ -68,7 +68,7 @@ func (c Change) String() string {
 // cancel, also its own subscription; what joins during a change is asked about
 // it too.
 //
-// ctx ends after WithPrepareTimeout. A call that has not returned a second
+// ctx ends after 5 s. A call that has not returned a second
 // later is left to itself: Health lists it in Late, and changes of the path are
 // refused until it returns. Then they are tried again.
 type Subscriber func(ctx context.Context, c Change) (commit func(), err error)

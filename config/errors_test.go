@@ -33,9 +33,8 @@ func TestOptionsThatNameTheirMistake(t *testing.T) {
 		"overlay that gives none": {config.WithOverlay(func(string) config.Source { return nil }, "shop"), "nil source"},
 		"health":                  {config.WithOnHealth(nil), "WithOnHealth: nil function"},
 		"age":                     {config.WithLastKnownGood(filepath.Join(t.TempDir(), "f"), -1), "WithLastKnownGood: negative age"},
-		"source timeout":          {config.WithSource(m(""), config.Timeout(0)), "Timeout: 0s is not positive"},
 		"an overlay":              {config.WithOverlay(m, "shop"), ""},
-		"a timeout":               {config.WithSource(m(""), config.Timeout(time.Second)), ""},
+		"a timeout":               {config.WithTimeout(time.Second), ""},
 	} {
 		cfg, err := config.New(c.opt)
 		if err == nil {

@@ -47,7 +47,7 @@ type front struct {
 func newFront(opts []Option) (*front, error) {
 	c := &front{
 		options: options{
-			timeout: 5 * time.Second, prepare: 5 * time.Second, debounce: 50 * time.Millisecond, poll: 30 * time.Second,
+			timeout: 5 * time.Second, prepare: 5 * time.Second, debounce: 50 * time.Millisecond,
 			logger: slog.New(slog.DiscardHandler), secrets: &secrets{},
 		},
 		life: life.New(), dirty: make(chan struct{}, 1), reloads: make(chan chan error), watchers: map[chan struct{}]bool{},
@@ -65,9 +65,7 @@ func newFront(opts []Option) (*front, error) {
 			return bad(fmt.Errorf("source %q is given twice", l.src.Name()))
 		}
 		seen[l.src.Name()] = true
-		if l.timeout == 0 {
-			l.timeout = c.timeout
-		}
+		l.timeout = c.timeout
 	}
 	if len(c.schemes) > 0 {
 		c.refs = &references{schemes: c.schemes, timeout: c.timeout, known: map[string]*reference{}}
@@ -112,7 +110,7 @@ func (c *front) start() (err error) {
 			c.life.Go(func(ctx context.Context) { l.pollEvery(ctx, c.heard) })
 		}
 		if l.poll == 0 {
-			l.poll = c.poll
+			l.poll = pollEvery
 		}
 		c.life.Go(func(ctx context.Context) { l.follow(ctx, c.heard) })
 	}

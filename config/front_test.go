@@ -244,7 +244,7 @@ func TestSlowAndDeadSourcesBoundNew(t *testing.T) {
 		start = time.Now()
 		slow.delay = time.Minute
 		c, err := config.New(config.WithSource(config.Memory("fast", []byte(`{"n":0}`))),
-			config.WithSource(slow, config.Optional(), config.Timeout(2*time.Minute)))
+			config.WithSource(slow, config.Optional()), config.WithTimeout(2*time.Minute))
 		if err != nil || time.Since(start) > time.Second {
 			t.Fatalf("New with an optional slow source: %v after %v", err, time.Since(start))
 		}

@@ -16,7 +16,7 @@ func TestBadArgumentsAreErrorsThatNameThem(t *testing.T) {
 	m := func() config.Source { return config.Memory("m", []byte(`{}`)) }
 	for name, opts := range map[string][]config.Option{
 		"nil option": {nil}, "nil source": {config.WithSource(nil)}, "nil source option": {config.WithSource(m(), nil)},
-		"poll": {config.WithPoll(0)}, "timeout": {config.WithTimeout(-1)}, "source poll": {config.WithSource(m(), config.Poll(-time.Second))},
+		"timeout": {config.WithTimeout(-1)}, "source poll": {config.WithSource(m(), config.Poll(-time.Second))},
 		"same name twice": {config.WithSource(m()), config.WithSource(m())}, "validator": {config.WithValidator(nil)},
 		"logger": {config.WithLogger(nil)}, "secrets": {config.WithSecrets("")}, "saved": {config.WithLastKnownGood("", 0)},
 		"overlay": {config.WithOverlay(func(string) config.Source { return m() }, "a/b")}, "overlay of nothing": {config.WithOverlay(func(string) config.Source { return m() })},

@@ -16,9 +16,8 @@ type options struct {
 	sources    []*layer
 	validators []*validator
 	timeout    time.Duration
-	prepare    time.Duration
+	prepare    time.Duration // bounds the validators and subscribers of one change
 	debounce   time.Duration
-	poll       time.Duration
 	logger     *slog.Logger
 	secrets    *secrets
 	schemes    map[string]*scheme
@@ -26,6 +25,9 @@ type options struct {
 	saved      string
 	savedAge   time.Duration
 }
+
+// pollEvery is how often a source that can't watch is read, unless Poll says so.
+const pollEvery = 30 * time.Second
 
 // validator is a Validator and how it does.
 type validator struct {
@@ -97,22 +99,10 @@ func WithTimeout(d time.Duration) Option {
 	return func(o *options) error { return fronts.Positive("WithTimeout", d, &o.timeout) }
 }
 
-// WithPrepareTimeout bounds the validators and subscribers of one change. The
-// default is 5 s.
-func WithPrepareTimeout(d time.Duration) Option {
-	return func(o *options) error { return fronts.Positive("WithPrepareTimeout", d, &o.prepare) }
-}
-
 // WithDebounce is how long a change waits for others that belong to it. The
 // default is 50 ms. Steady changes are applied at this pace, never put off.
 func WithDebounce(d time.Duration) Option {
 	return func(o *options) error { return fronts.Positive("WithDebounce", d, &o.debounce) }
-}
-
-// WithPoll is how often sources that can't watch are read. The default is 30 s;
-// Poll sets it for one source.
-func WithPoll(d time.Duration) Option {
-	return func(o *options) error { return fronts.Positive("WithPoll", d, &o.poll) }
 }
 
 // WithLogger makes New log what changes, what is refused and which source
@@ -183,24 +173,14 @@ func Optional() SourceOption {
 	}
 }
 
-// Poll is how often the source is read, also if it can watch.
+// Poll is how often the source is read, also if it can watch. One that can't is read
+// every 30 s without it.
 func Poll(d time.Duration) SourceOption {
 	return func(l *layer) error {
 		if d <= 0 {
 			return fmt.Errorf("Poll: %v is not positive", d)
 		}
 		l.poll = d
-		return nil
-	}
-}
-
-// Timeout bounds one read of the source; the default is that of WithTimeout.
-func Timeout(d time.Duration) SourceOption {
-	return func(l *layer) error {
-		if d <= 0 {
-			return fmt.Errorf("Timeout: %v is not positive", d)
-		}
-		l.timeout = d
 		return nil
 	}
 }

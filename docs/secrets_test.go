@@ -216,7 +216,7 @@ var openers = []struct {
 	{"log/syslog", "tcp tls udp", openLog(func(a string) log.Option { return syslog.Backend(a) })},
 	{"metrics/prometheus", "http https", openMetrics(func(a string) metrics.Option { return prometheus.Backend(a, "j") })},
 	{"metrics/statsd", "udp tcp", openMetrics(func(a string) metrics.Option { return statsd.Backend(a) })},
-	{"auth/oauth2", "http https", openAuth(func(a string) auth.Option { return oauth2.Backend(a, oauth2.WithTimeout(soon)) })},
+	{"auth/oauth2", "http https", openAuth(func(a string) auth.Option { return oauth2.Backend(a) })},
 	{"auth/jwt", "http https", openAuth(func(a string) auth.Option {
 		return jwt.Backend(jwt.Issuer{Name: "i", Keys: jwt.JWKSURL(a, nil)})
 	})},

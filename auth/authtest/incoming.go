@@ -103,12 +103,12 @@ func (s *suite) rules(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var denied []string
-	log := auth.WithDecisionLog(func(_ context.Context, _ *auth.Token, r auth.Request, d auth.Decision) {
+	log := auth.WithRefusals(func(_ context.Context, r auth.Refusal) {
 		mu.Lock()
 		defer mu.Unlock()
-		denied = append(denied, r.Action+" "+r.Resource+" "+d.Rule)
+		denied = append(denied, r.Request.Action+" "+r.Request.Resource+" "+r.Decision.Rule)
 	})
-	a, token := s.open(t, "orders", auth.WithPolicies(p), log), s.caller(t, "orders")
+	a, token := s.open(t, "orders", auth.WithDecider(p), log), s.caller(t, "orders")
 	for _, c := range []struct {
 		action, resource string
 		want             error
@@ -125,7 +125,7 @@ func (s *suite) rules(t *testing.T) {
 	}
 	want := "[GET /orders/99 secret DELETE /orders/17  GET /orders/17/items ]"
 	if got := fmt.Sprint(denied); got != want {
-		t.Errorf("decision log: %s, want %s", got, want)
+		t.Errorf("refusals: %s, want %s", got, want)
 	}
 }
 

@@ -107,10 +107,10 @@ func TestAccounts(t *testing.T) {
 func TestBadOptions(t *testing.T) {
 	for name, opt := range map[string]issuer.Option{
 		"nil": nil, "nil store": issuer.WithStore(nil), "no URL": issuer.WithURL("x"), "http": issuer.WithURL("http://example.com"), "query": issuer.WithURL("https://e.com?x"),
-		"rounds": issuer.WithHashRounds(1), "life": issuer.WithAccessLife(0), "long code": issuer.WithCodeLife(time.Hour), "seal": issuer.WithSealKey([]byte("x")),
+		"rounds": issuer.WithHashRounds(1), "life": issuer.WithAccessLife(0), "seal": issuer.WithSealKey([]byte("x")),
 		"algorithm": issuer.WithAlgorithm("HS256"), "no algorithm": issuer.WithAlgorithm(""), "source": issuer.WithSource(nil),
 		"grace": issuer.WithRefreshGrace(5*time.Minute + 1), "negative grace": issuer.WithRefreshGrace(-1),
-		"clock": issuer.WithClock(nil), "logger": issuer.WithLogger(nil),
+		"logger": issuer.WithLogger(nil),
 	} {
 		if is, err := issuer.New(opt); !errors.Is(err, auth.ErrInvalid) || is != nil {
 			t.Errorf("%s: New = %v, %v", name, is, err)

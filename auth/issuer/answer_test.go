@@ -70,8 +70,6 @@ func TestLivesAtTheirLimits(t *testing.T) {
 		"of less":                          {issuer.WithAccessLife(time.Second - 1), false},
 		"of a day":                         {issuer.WithAccessLife(24 * time.Hour), true},
 		"of more":                          {issuer.WithAccessLife(24*time.Hour + 1), false},
-		"a code of ten minutes":            {issuer.WithCodeLife(10 * time.Minute), true},
-		"a code of more":                   {issuer.WithCodeLife(10*time.Minute + 1), false},
 		"a refresh token of years":         {issuer.WithRefreshLife(100_000 * time.Hour), true},
 		"a thousand rounds":                {issuer.WithHashRounds(1000), true},
 		"fewer":                            {issuer.WithHashRounds(999), false},

@@ -87,10 +87,10 @@ func (g *grant) good(turn string) (ok bool) {
 func (i *Issuer) newGrant(ctx context.Context, g grant) (code string, err error) {
 	secret := rand.Text()
 	g.ID, g.Code, g.LoggedIn = rand.Text(), digest(secret), i.now().UTC()
-	g.CodeEnds = g.LoggedIn.Add(i.codeLife)
+	g.CodeEnds = g.LoggedIn.Add(codeLife)
 	g.Ends = g.CodeEnds
 	// The record outlives the code, so that a second use is seen as one.
-	err = i.store.Put(ctx, grantKey(g.ID), encode(g), 0, i.codeLife+i.accessLife)
+	err = i.store.Put(ctx, grantKey(g.ID), encode(g), 0, codeLife+i.accessLife)
 	if err != nil {
 		return "", fault.Mark(auth.ErrUnavailable, err)
 	}

@@ -30,7 +30,6 @@ type Issuer struct {
 	log          *slog.Logger
 	accessLife   time.Duration
 	refreshLife  time.Duration
-	codeLife     time.Duration
 	keyLife      time.Duration
 	refreshGrace time.Duration
 	hashRounds   int
@@ -45,6 +44,10 @@ type Issuer struct {
 	ring     ringCache
 }
 
+// codeLife is how long an authorization code lives: a client redeems it at once.
+// RFC 6749 section 4.1.2 allows ten minutes at most.
+const codeLife = time.Minute
+
 // Option sets one thing of New.
 type Option func(*Issuer) error
 
@@ -53,7 +56,7 @@ type Option func(*Issuer) error
 func New(opts ...Option) (*Issuer, error) {
 	i := &Issuer{
 		url: "http://127.0.0.1", now: time.Now, log: slog.New(slog.DiscardHandler),
-		accessLife: 10 * time.Minute, refreshLife: 14 * 24 * time.Hour, codeLife: time.Minute, refreshGrace: 30 * time.Second,
+		accessLife: 10 * time.Minute, refreshLife: 14 * 24 * time.Hour, refreshGrace: 30 * time.Second,
 		keyLife: 30 * 24 * time.Hour, hashRounds: 600_000, source: source.Of,
 		algorithm: EdDSA, ring: ringCache{loading: make(chan struct{}, 1)},
 	}
@@ -106,12 +109,6 @@ func WithRefreshLife(d time.Duration) Option {
 	return span("refresh token life", d, 0, func(i *Issuer) { i.refreshLife = d })
 }
 
-// WithCodeLife sets how long an authorization code lives. Default a minute, at
-// most ten (RFC 6749 section 4.1.2).
-func WithCodeLife(d time.Duration) Option {
-	return span("code life", d, 10*time.Minute, func(i *Issuer) { i.codeLife = d })
-}
-
 // WithKeyLife sets how long a key signs before the next one does. Default 30
 // days.
 func WithKeyLife(d time.Duration) Option {
@@ -151,17 +148,6 @@ func WithSealKey(key []byte) Option {
 // reached by https gets a code only after the user has agreed on a page.
 func WithLogin(f func(r *http.Request) (subject string, ok bool)) Option {
 	return func(i *Issuer) error { i.login = f; return nil }
-}
-
-// WithClock replaces time.Now.
-func WithClock(now func() time.Time) Option {
-	return func(i *Issuer) error {
-		if now == nil {
-			return fmt.Errorf("%w: nil clock", auth.ErrInvalid)
-		}
-		i.now = now
-		return nil
-	}
 }
 
 // WithLogger hears of what looks like an attack: codes and refresh tokens used

@@ -205,7 +205,7 @@ func TestARequestLeavesTheQueueWithItsContext(t *testing.T) {
 func TestWarningsAreBounded(t *testing.T) {
 	var out strings.Builder
 	now := time.Now()
-	i, err := New(WithLogger(slog.New(slog.NewTextHandler(&out, nil))), WithClock(func() time.Time { return now }))
+	i, err := New(WithLogger(slog.New(slog.NewTextHandler(&out, nil))), func(i *Issuer) error { i.now = func() time.Time { return now }; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/micro/go-platform/auth"
 	"github.com/micro/go-platform/internal/fronts"
@@ -63,17 +62,6 @@ func WithRoles(f func(c *x509.Certificate) []string) Option {
 	}
 }
 
-// WithClock replaces time.Now.
-func WithClock(now func() time.Time) Option {
-	return func(d *driver) error {
-		if now == nil {
-			return fmt.Errorf("%w: nil clock", auth.ErrInvalid)
-		}
-		d.now = now
-		return nil
-	}
-}
-
 // Backend accepts callers whose certificates lead to one of the roots and may
 // be used by clients.
 func Backend(roots *x509.CertPool, opts ...Option) auth.Option {
@@ -81,7 +69,7 @@ func Backend(roots *x509.CertPool, opts ...Option) auth.Option {
 		if roots == nil {
 			return nil, fmt.Errorf("%w: no roots", auth.ErrInvalid) // nil would mean every authority of the system
 		}
-		d := &driver{roots: roots, subject: Subject, roles: func(*x509.Certificate) []string { return nil }, now: time.Now}
+		d := &driver{roots: roots, subject: Subject, roles: func(*x509.Certificate) []string { return nil }}
 		err := fronts.Apply(d, opts)
 		if err != nil {
 			return nil, err
@@ -113,7 +101,6 @@ type driver struct {
 	roots   *x509.CertPool
 	subject func(*x509.Certificate) (string, error)
 	roles   func(*x509.Certificate) []string
-	now     func() time.Time
 }
 
 func (d *driver) Verify(_ context.Context, c auth.Credential) (*auth.Token, error) {
@@ -126,7 +113,7 @@ func (d *driver) Verify(_ context.Context, c auth.Credential) (*auth.Token, erro
 		between.AddCert(cert)
 	}
 	_, err := leaf.Verify(x509.VerifyOptions{
-		Roots: d.roots, Intermediates: between, CurrentTime: d.now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		Roots: d.roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: certificate: %w", auth.ErrUnauthenticated, err)

@@ -4,7 +4,7 @@
 //
 //	au, err := auth.New(
 //		oauth2.Backend("https://login.example.com", oauth2.WithCredentials("orders", secret)),
-//		auth.WithService("orders"), auth.WithPolicies(p),
+//		auth.WithService("orders"), auth.WithDecider(p),
 //	)
 //
 // # Semantics

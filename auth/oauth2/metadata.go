@@ -58,7 +58,7 @@ func (s *server) parseMetadata(b []byte) (m metadata, err error) {
 	if m.JWKS != "" {
 		if s.keys.url != m.JWKS {
 			s.keys.url = m.JWKS
-			s.keys.set = remote.NewKeys(s.life, s.clientFor(m.JWKS), s.timeout, m.JWKS)
+			s.keys.set = remote.NewKeys(s.life, s.clientFor(m.JWKS), fetchTimeout, m.JWKS)
 		}
 		m.keys = s.keys.set
 	}

@@ -30,7 +30,6 @@ type server struct {
 	untyped    bool
 	parameter  string
 	insecure   bool
-	timeout    time.Duration
 	client     *http.Client // for URLs of the issuer's origin
 	foreign    *http.Client // for others that its metadata names
 	own        bool         // the clients are ours to close
@@ -42,6 +41,10 @@ type server struct {
 	keys     keySet // of parseMetadata, which runs once at a time
 	verifier *jose.Verifier
 }
+
+// fetchTimeout bounds one fetch of metadata or keys, which goes on in the background
+// for all that wait.
+const fetchTimeout = 5 * time.Second
 
 // Backend makes the server with that issuer identifier the authority: the URL
 // below which it serves its metadata. http is for loopback addresses, unless
@@ -55,7 +58,7 @@ func Backend(issuer string, opts ...Option) auth.Option {
 func newServer(issuer string, opts []Option) (*server, error) {
 	s := &server{
 		issuer: issuer, algorithms: []string{jose.RS256, jose.ES256, jose.EdDSA, jose.PS256},
-		timeout: 5 * time.Second, life: life.New(),
+		life: life.New(),
 	}
 	err := fronts.Apply(s, opts)
 	if err != nil {
@@ -74,7 +77,7 @@ func newServer(issuer string, opts []Option) (*server, error) {
 	base := strings.TrimSuffix(issuer, "/")
 	path := strings.TrimSuffix(u.EscapedPath(), "/")
 	origin := u.Scheme + "://" + u.Host
-	s.metadata = remote.New(s.life, s.client, s.timeout, s.parseMetadata,
+	s.metadata = remote.New(s.life, s.client, fetchTimeout, s.parseMetadata,
 		base+"/.well-known/openid-configuration", origin+"/.well-known/oauth-authorization-server"+path)
 	s.verifier = &jose.Verifier{Issuer: issuer, Algorithms: s.algorithms, Keys: s, Leeway: auth.MaxLeeway, Untyped: s.untyped}
 	return s, nil
@@ -149,11 +152,6 @@ func WithAudienceParameter(name string) Option {
 		s.parameter = name
 		return nil
 	}
-}
-
-// WithTimeout bounds one fetch of metadata or keys. Default 5 s.
-func WithTimeout(d time.Duration) Option {
-	return func(s *server) error { return fronts.Positive("timeout", d, &s.timeout) }
 }
 
 // WithInsecure allows a server on plain http elsewhere than on this machine:

@@ -82,7 +82,7 @@ func TestAChangeIsSeenThoughPollingIsSetToAnHour(t *testing.T) {
 	s := newStore(t, server.Addr())
 	key := servertest.Namespace(t) + "/app"
 	s.put(key, `{"n":1}`)
-	c, err := config.New(config.WithSource(consul.Source(server.Addr(), key), config.Poll(time.Hour)), config.WithPoll(time.Hour))
+	c, err := config.New(config.WithSource(consul.Source(server.Addr(), key), config.Poll(time.Hour)))
 	if err != nil {
 		t.Fatal(err)
 	}

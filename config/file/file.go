@@ -41,12 +41,6 @@ func WithFormat(f config.Format) Option {
 	}
 }
 
-// WithInterval is how often the file is looked at besides the system's notices.
-// The default is 30 s.
-func WithInterval(d time.Duration) Option {
-	return func(s *source) error { return fronts.Positive("WithInterval", d, &s.interval) }
-}
-
 // Source returns the source of the file or directory at path. Of a directory
 // it reads the files that have a format's extension, not those whose names
 // begin with a dot, and no directories below. A file that isn't there is

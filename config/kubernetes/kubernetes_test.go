@@ -242,7 +242,7 @@ func TestChangesArriveThoughPollingIsSetToAnHour(t *testing.T) {
 	e := c.engine()
 	c.put("configmaps", "app", map[string]string{"n": "1"}, "")
 	c.put("secrets", "app", map[string]string{"s": "1"}, "")
-	cfg := open(t, config.WithPoll(time.Hour), config.WithSource(kubernetes.On(e, "configmap/app")), config.WithSource(kubernetes.On(e, "secret/app")))
+	cfg := open(t, config.WithSource(kubernetes.On(e, "configmap/app"), config.Poll(time.Hour)), config.WithSource(kubernetes.On(e, "secret/app"), config.Poll(time.Hour)))
 	for n := 2; n < 5; n++ {
 		c.put("configmaps", "app", map[string]string{"n": fmt.Sprint(n)}, "")
 		c.put("secrets", "app", map[string]string{"s": fmt.Sprint(n)}, "")

@@ -158,7 +158,7 @@ func TestHangingServerIsLeftAfterTheTimeout(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 	})
-	c, err := config.New(config.WithSource(url.Source(base), config.Timeout(50*time.Millisecond)))
+	c, err := config.New(config.WithSource(url.Source(base)), config.WithTimeout(50*time.Millisecond))
 	if !errors.Is(err, config.ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 		c.Close()

@@ -178,7 +178,7 @@ func live(t *testing.T, h Harness) {
 		if !h.Alone {
 			reader = open(t, h)
 		}
-		c, err := config.New(config.WithSource(reader.Source("shop", "prod", "orders")), config.WithPoll(time.Hour))
+		c, err := config.New(config.WithSource(reader.Source("shop", "prod", "orders"), config.Poll(time.Hour)))
 		if err != nil {
 			t.Fatal(err)
 		}
