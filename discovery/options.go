@@ -20,7 +20,7 @@ type options struct {
 	idle          time.Duration
 	preserveShare float64
 	preserveFor   time.Duration
-	history       int
+	history       int // changes of each service that are remembered
 	retryMin      time.Duration
 	retryMax      time.Duration
 	log           *slog.Logger
@@ -98,18 +98,6 @@ func WithPreservation(share float64, limit time.Duration) Option {
 			return fmt.Errorf("preservation of share %v for %v: want 0 to 1 and a positive time", share, limit)
 		}
 		o.preserveShare, o.preserveFor = share, limit
-		return nil
-	}
-}
-
-// WithHistory sets how many changes of each service that is followed Changes
-// remembers. The default is 100; 0 remembers none.
-func WithHistory(n int) Option {
-	return func(o *options) error {
-		if n < 0 {
-			return fmt.Errorf("history of %d changes is negative", n)
-		}
-		o.history = n
 		return nil
 	}
 }

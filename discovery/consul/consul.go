@@ -14,22 +14,13 @@ import (
 // Option configures Backend and On.
 type Option func(*options) error
 
+// queryWait is how long one blocking query lasts when nothing changes. A longer one
+// costs fewer requests; a dead connection is noticed after it.
+const queryWait = 30 * time.Second
+
 type options struct {
 	wait    time.Duration
 	queries int
-}
-
-// WithWait sets how long one blocking query lasts when nothing changes, 1 s to
-// 10 min. A longer one costs fewer requests; a dead connection is noticed
-// after it. The default is 30 s.
-func WithWait(d time.Duration) Option {
-	return func(o *options) error {
-		if d < time.Second || d > 10*time.Minute {
-			return fmt.Errorf("wait %v, want 1s to 10m", d)
-		}
-		o.wait = d
-		return nil
-	}
 }
 
 // WithQueries sets how many services have a blocking query of their own, each of
@@ -60,7 +51,7 @@ func On(e *engine.Engine, opts ...Option) discovery.Option { return open(e.Conn,
 
 func open(connect func() (*conn.Conn, error), opts []Option) discovery.Option {
 	return discovery.WithDriver("consul", func(context.Context) (discovery.Driver, error) {
-		o, err := vendors.Apply(options{wait: 30 * time.Second, queries: 16}, opts)
+		o, err := vendors.Apply(options{wait: queryWait, queries: 16}, opts)
 		if err != nil {
 			return nil, err
 		}

@@ -24,7 +24,7 @@ func listed(all []discovery.Change) string {
 }
 
 func changes(t *c) (late string) {
-	writer, reader := t.open(), t.open(discovery.WithHistory(4))
+	writer, reader := t.open(), t.open()
 	t.register(writer, instance("s", "a"), discovery.TTL(long))
 	t.see(reader, "s", "a")
 	if all := reader.Changes("s", time.Time{}); len(all) > 0 {
@@ -71,8 +71,7 @@ func changes(t *c) (late string) {
 	if strings.Contains(listed(reader.Changes("s", began)), "(lost)") {
 		return "the reader lost sight of the registry"
 	}
-	// The memory is bounded.
-	if got, want := listed(reader.Changes("s", time.Time{})), "~b -b(deregistered) +c -c(expired)"; got != want {
+	if got, want := listed(reader.Changes("s", time.Time{})), "+b ~b -b(deregistered) +c -c(expired)"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if got, want := listed(reader.Changes("s", left)), "+c -c(expired)"; got != want {

@@ -18,7 +18,7 @@ import (
 )
 
 var backend = backendtest.Backend{
-	Open: func(addr string) discovery.Option { return etcd.Backend(addr, etcd.WithPoll(2*time.Second)) },
+	Open: func(addr string) discovery.Option { return etcd.Polling(addr, 2*time.Second) },
 	Poll: 2 * time.Second,
 	TTL:  2 * time.Second, // etcd's least
 	// The period and 5 s for the answer.

@@ -11,11 +11,14 @@ import (
 	shared "github.com/micro/go-platform/internal/conn"
 	conn "github.com/micro/go-platform/internal/conn/kubernetes"
 	"github.com/micro/go-platform/internal/fault"
-	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures Backend and On.
 type Option func(*options) error
+
+// pollEvery is how often the API server is asked for a sign of life while nothing
+// happens.
+const pollEvery = 15 * time.Second
 
 type options struct {
 	poll          time.Duration
@@ -74,12 +77,6 @@ func WithServiceLabels() Option {
 	return func(o *options) error { o.serviceLabels = true; return nil }
 }
 
-// WithPoll sets how often the API server is asked for a sign of life while
-// nothing happens, at least 1 s. The default is 15 s.
-func WithPoll(d time.Duration) Option {
-	return func(o *options) error { return fronts.AtLeast("poll period", d, time.Second, &o.poll) }
-}
-
 // Backend makes discovery.New use the API server at addr, over an engine of its
 // own: "in-cluster", "kubeconfig:/path", and the other forms that
 // engine/kubernetes takes.
@@ -93,7 +90,7 @@ func On(e *engine.Engine, opts ...Option) discovery.Option { return open(e.Conn,
 
 func open(connect func() (*conn.Conn, error), own bool, opts []Option) discovery.Option {
 	return discovery.WithDriver("kubernetes", func(context.Context) (discovery.Driver, error) {
-		o, err := shared.Apply(options{poll: 15 * time.Second}, opts)
+		o, err := shared.Apply(options{poll: pollEvery}, opts)
 		if err != nil {
 			return nil, err
 		}

@@ -14,13 +14,11 @@ import (
 func TestOptionsHaveLimits(t *testing.T) {
 	const addr = "https://127.0.0.1:1"
 	backendtest.Options(t, map[string]backendtest.Opened{
-		"the shortest poll": backendtest.Taken(kubernetes.Backend(addr, kubernetes.WithPoll(time.Second))),
-		"a shorter one":     backendtest.Refused(kubernetes.Backend(addr, kubernetes.WithPoll(time.Second-1)), "poll period 999.999999ms"),
-		"targets":           backendtest.Taken(kubernetes.Backend(addr, kubernetes.WithTargets(kubernetes.ParseTarget))),
-		"no targets":        backendtest.Refused(kubernetes.Backend(addr, kubernetes.WithTargets(nil)), "nil function"),
-		"nil":               backendtest.Refused(kubernetes.Backend(addr, nil), "option 1 is nil"),
-		"no address":        backendtest.Refused(kubernetes.Backend(""), "address"),
-		"no engine":         backendtest.Refused(kubernetes.On(nil), "nil engine"),
+		"targets":    backendtest.Taken(kubernetes.Backend(addr, kubernetes.WithTargets(kubernetes.ParseTarget))),
+		"no targets": backendtest.Refused(kubernetes.Backend(addr, kubernetes.WithTargets(nil)), "nil function"),
+		"nil":        backendtest.Refused(kubernetes.Backend(addr, nil), "option 1 is nil"),
+		"no address": backendtest.Refused(kubernetes.Backend(""), "address"),
+		"no engine":  backendtest.Refused(kubernetes.On(nil), "nil engine"),
 	})
 }
 

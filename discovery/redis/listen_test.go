@@ -154,7 +154,7 @@ func TestTheLossOfTheConnectionThatListensIsSaid(t *testing.T) {
 func TestAQuietConnectionIsAsked(t *testing.T) {
 	t.Parallel()
 	l := newListening(t)
-	d, err := discovery.New(redis.Backend(l.addr, redis.WithPoll(time.Hour)))
+	d, err := discovery.New(redis.Polling(l.addr, time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 var backend = backendtest.Backend{
-	Open: func(addr string) discovery.Option { return redis.Backend(addr, redis.WithPoll(2*time.Second)) },
+	Open: func(addr string) discovery.Option { return redis.Polling(addr, 2*time.Second) },
 	Poll: 2 * time.Second,
 	TTL:  time.Second,
 	// The period and 5 s for the answer.
