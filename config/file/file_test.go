@@ -206,8 +206,6 @@ func TestBadOptionsAreErrorsOfNew(t *testing.T) {
 		"empty path":     file.Source(""),
 		"nil option":     file.Source("a.json", nil),
 		"nil format":     file.Source("a.json", file.WithFormat(nil)),
-		"interval":       file.Source("a.json", file.WithInterval(-1)),
-		"no interval":    file.Source("a.json", file.WithInterval(0)),
 		"unknown suffix": file.Source("a.hcl"),
 	} {
 		if c, err := config.New(config.WithSource(s)); !errors.Is(err, config.ErrInvalid) {
