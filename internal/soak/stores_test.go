@@ -74,7 +74,7 @@ func nodes(t *testing.T) *ring.Node {
 	var all []*ring.Node
 	var proxy *netfault.Proxy
 	for i, id := range []string{"a", "b", "c"} {
-		n := must[*ring.Node](t)(ring.New(d, "soak", id, ring.WithKey([]byte("a key of the soak test")), ring.WithInterval(time.Second)))
+		n := must[*ring.Node](t)(ring.New(d, "soak", id, ring.WithKey([]byte("a key of the soak test"))))
 		server := httptest.NewServer(n)
 		t.Cleanup(func() { n.Close(); server.Close() })
 		addr := server.Listener.Addr().String()

@@ -51,12 +51,6 @@ func WithTimeouts(dial, answer time.Duration) Option {
 	}
 }
 
-// WithoutSharing gives every call a round trip of its own. By default calls
-// made at the same time share round trips.
-func WithoutSharing() Option {
-	return func(c *config) error { c.alone = true; return nil }
-}
-
 func open(c config, opts []Option) kv.Option {
 	return kv.WithDriver("memcached", func(context.Context) (kv.Driver, error) {
 		c, err := conn.Apply(c, opts) // a copy: one option may open several stores, also at once

@@ -116,7 +116,7 @@ func onDouble(t *testing.T, given bool) (*driver, *double) {
 	}
 	s := &double{items: map[string]string{}}
 	client.UniversalClient.AddHook(s)
-	d := newDriver(client, config{})
+	d := newDriver(client, false)
 	t.Cleanup(func() { d.Close() })
 	return d, s
 }

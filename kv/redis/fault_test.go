@@ -20,13 +20,13 @@ import (
 )
 
 // proxied opens a store behind a proxy, and one that goes straight.
-func proxied(t *testing.T, opts ...redis.Option) (through, straight kv.KV, p *netfault.Proxy) {
+func proxied(t *testing.T) (through, straight kv.KV, p *netfault.Proxy) {
 	t.Helper()
 	addr := servertest.SharedRedis(t).Addr()
 	p = netfault.New(t, addr)
 	ns := servertest.Namespace(t)
 	open := func(addr string) kv.KV {
-		store := opener(redis.Backend(addr, opts...))(t, kv.WithNamespace(ns))
+		store := opener(redis.Backend(addr))(t, kv.WithNamespace(ns))
 		t.Cleanup(func() { store.Close() })
 		return store
 	}
@@ -45,10 +45,10 @@ func connect(t testing.TB, addr string, opts ...engine.Option) *engine.Engine {
 }
 
 func TestCancelReturnsAtOnce(t *testing.T) {
-	for name, opts := range map[string][]redis.Option{"shared": nil, "alone": {redis.WithoutSharing()}} {
+	for name, on := range map[string]func(*engine.Engine) kv.Option{"shared": redis.On, "alone": redis.Alone} {
 		t.Run(name, func(t *testing.T) {
 			p := netfault.New(t, servertest.SharedRedis(t).Addr())
-			store := opener(redis.On(connect(t, p.Addr(), engine.WithTimeout(time.Minute)), opts...))(t, kv.WithNamespace(servertest.Namespace(t)), kv.WithTimeout(time.Minute))
+			store := opener(on(connect(t, p.Addr(), engine.WithTimeout(time.Minute))))(t, kv.WithNamespace(servertest.Namespace(t)), kv.WithTimeout(time.Minute))
 			t.Cleanup(func() { store.Close() })
 			_, _ = store.Put(t.Context(), "k", []byte("v"))
 			p.Hold(netfault.Replies)
@@ -241,7 +241,7 @@ func TestBadAddresses(t *testing.T) {
 		}
 	}
 	for says, backend := range map[string]kv.Option{
-		"option 1 is nil": redis.Backend("h:1", nil), "nil engine": redis.On(nil), "nil client": redis.On(engine.FromClient(nil)),
+		"nil engine": redis.On(nil), "nil client": redis.On(engine.FromClient(nil)),
 	} {
 		if _, err := kv.New(backend); !errors.Is(err, kv.ErrInvalid) || !contains(err, says) {
 			t.Errorf("got %v, want ErrInvalid that says %q", err, says)

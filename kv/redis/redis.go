@@ -9,51 +9,35 @@ import (
 	"time"
 
 	engine "github.com/micro/go-platform/engine/redis"
-	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/redis"
 	"github.com/micro/go-platform/kv"
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// Option configures the backend.
-type Option func(*config) error
-
-type config struct {
-	alone bool // no shared round trips
-}
-
 // Backend stores in the Redis at addr, over an engine of its own:
 // "redis://user:password@host:6379/2", several of a cluster as "a:6379,b:6379",
 // and the other forms that engine/redis takes.
-func Backend(addr string, opts ...Option) kv.Option {
-	return open(func() (*redis.Client, error) { return redis.Open(redis.Config{Address: addr}) }, opts)
+func Backend(addr string) kv.Option {
+	return open(func() (*redis.Client, error) { return redis.Open(redis.Config{Address: addr}) }, false)
 }
 
 // On stores in the Redis that the engine is connected to, and leaves it open.
-func On(e *engine.Engine, opts ...Option) kv.Option { return open(e.Conn, opts) }
+func On(e *engine.Engine) kv.Option { return open(e.Conn, false) }
 
-// WithoutSharing gives every call a round trip of its own. By default calls
-// made at the same time share round trips.
-func WithoutSharing() Option {
-	return func(c *config) error { c.alone = true; return nil }
-}
-
-func open(connect func() (*redis.Client, error), opts []Option) kv.Option {
+// open makes the driver. Calls made at the same time share round trips, unless they
+// are to be alone.
+func open(connect func() (*redis.Client, error), alone bool) kv.Option {
 	return kv.WithDriver("redis", func(context.Context) (kv.Driver, error) {
-		c, err := conn.Apply(config{}, opts)
-		if err != nil {
-			return nil, err
-		}
 		client, err := connect()
 		if err != nil {
 			return nil, err
 		}
-		return newDriver(client, c), nil
+		return newDriver(client, alone), nil
 	})
 }
 
-func newDriver(client *redis.Client, c config) *driver {
-	d := &driver{client: client, alone: c.alone, timeout: client.Timeout()}
+func newDriver(client *redis.Client, alone bool) *driver {
+	d := &driver{client: client, alone: alone, timeout: client.Timeout()}
 	d.cluster, _ = client.UniversalClient.(*goredis.ClusterClient)
 	d.life, d.end = context.WithCancel(context.Background())
 	return d

@@ -33,7 +33,7 @@ func TestGivenClientConformance(t *testing.T) {
 	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), MaxRetries: -1, DialerRetries: 1})
 	defer client.Close()
 	kvtest.Run(t, kvtest.Harness{
-		Open: opener(redis.On(engine.FromClient(client), redis.WithoutSharing())),
+		Open: opener(redis.Alone(engine.FromClient(client))),
 		Down: func(t testing.TB) func() { server.Kill(); return server.Restart },
 	})
 }

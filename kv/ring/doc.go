@@ -54,7 +54,7 @@
 //
 // A node that gets new partitions compares with all others, and until it has
 // all of them it asks the others for the keys that it is asked for: reads do
-// not fail meanwhile. Nodes compare at an interval too (WithInterval). Among
+// not fail meanwhile. Nodes compare every 30 s too. Among
 // versions of a key the highest stays; a version is the time of the write, by a
 // clock that never goes back behind what it has seen (a hybrid logical clock).
 //

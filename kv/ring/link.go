@@ -191,7 +191,7 @@ func (l *link) dial(ctx context.Context) (net.Conn, *bufio.Reader, error) {
 
 func (l *link) shake(ctx context.Context, c net.Conn) (*bufio.Reader, error) {
 	mine := nonce()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.address+l.n.o.path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.address+path, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -109,7 +109,7 @@ func (s *sorter) sort(c net.Conn) {
 // peer reports whether a connection begins with a whole request's head for the
 // path of the ring. It returns at the first byte that says otherwise.
 func (s *sorter) peer(in *bufio.Reader) bool {
-	want := []byte(http.MethodGet + " " + s.n.o.path + " HTTP/1.1\r\n")
+	want := []byte(http.MethodGet + " " + path + " HTTP/1.1\r\n")
 	for i := 1; i <= len(want); i++ {
 		got, err := in.Peek(i)
 		if err != nil || got[i-1] != want[i-1] {

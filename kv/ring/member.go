@@ -47,7 +47,7 @@ func (m *Membership) Join(d discovery.Discovery, self *discovery.Instance, logge
 	if !m.node.CompareAndSwap(nil, n) {
 		return nil, errors.Join(fault.New(fault.Invalid, "kv/ring", "join", self.ID, "it has joined"), n.Close())
 	}
-	labels := map[string]string{memberLabel: n.o.path}
+	labels := map[string]string{memberLabel: path}
 	maps.Copy(labels, self.Labels)
 	self.Labels = labels
 	return Backend(n), nil
@@ -59,7 +59,7 @@ func (m *Membership) Node() *Node { return m.node.Load() }
 // Handler serves the peers, and everybody else with next.
 func (m *Membership) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if n := m.node.Load(); n != nil && r.URL.Path == n.o.path && upgrades(r) {
+		if n := m.node.Load(); n != nil && r.URL.Path == path && upgrades(r) {
 			n.ServeHTTP(w, r)
 			return
 		}

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/micro/go-platform/internal/fault"
@@ -18,21 +17,23 @@ type Option func(*options) error
 
 type options struct {
 	key       []byte
-	path      string
 	label     string // that members have; "": none is needed
 	replicas  int
 	maxBytes  int64
 	detection time.Duration
-	interval  time.Duration
+	interval  time.Duration // between comparisons of what nodes have
 	tombs     time.Duration
 	tls       *tls.Config
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	logger    *slog.Logger
 }
 
+// path is where a node is mounted on its peers' servers.
+const path = "/.ring"
+
 func defaults() options {
 	return options{
-		path: "/.ring", replicas: 2, maxBytes: 256 << 20, detection: time.Second, interval: 30 * time.Second,
+		replicas: 2, maxBytes: 256 << 20, detection: time.Second, interval: 30 * time.Second,
 		tombs: time.Hour, dial: (&net.Dialer{}).DialContext, logger: slog.New(slog.DiscardHandler),
 	}
 }
@@ -45,18 +46,6 @@ func WithKey(key []byte) Option {
 			return fault.Markf(fault.Invalid, "a key of %d bytes, want 16 or more", len(key))
 		}
 		o.key = bytes.Clone(key)
-		return nil
-	}
-}
-
-// WithPath sets where the node is mounted on its peers' servers, the same on
-// all. The default is "/.ring".
-func WithPath(path string) Option {
-	return func(o *options) error {
-		if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, " ?#%\r\n") {
-			return fault.Markf(fault.Invalid, "path %q, want one that begins with a slash", path)
-		}
-		o.path = path
 		return nil
 	}
 }
@@ -96,12 +85,6 @@ func WithDetection(d time.Duration) Option {
 	return func(o *options) error { return fronts.AtLeast("detection", d, 50*time.Millisecond, &o.detection) }
 }
 
-// WithInterval sets how often nodes compare what they have. The default is
-// 30 s, the least 10 ms.
-func WithInterval(d time.Duration) Option {
-	return func(o *options) error { return fronts.AtLeast("interval", d, 10*time.Millisecond, &o.interval) }
-}
-
 // WithTombstones sets how long a delete is remembered. A node that was cut off
 // for half as long, or longer, drops what it had from before, since it could
 // no longer be notified of every delete, unless most nodes were. The default is an hour, the least 100 ms.
@@ -124,11 +107,6 @@ func WithTLS(conf *tls.Config) Option {
 		o.tls = conf.Clone()
 		return nil
 	}
-}
-
-// WithDial sets how peers are reached. The default is a net.Dialer.
-func WithDial(dial func(ctx context.Context, network, address string) (net.Conn, error)) Option {
-	return func(o *options) error { o.dial = dial; return fronts.Given(dial, "WithDial") }
 }
 
 // WithLogger is notified of members that come and go, and of peers that are

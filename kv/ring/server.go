@@ -21,7 +21,7 @@ import (
 const maxRunning = 4096
 
 // ServeHTTP takes connections of peers over: it is mounted on the service's
-// own port, at the path of WithPath. A request that is no upgrade, or that
+// own port, at "/.ring". A request that is no upgrade, or that
 // comes from somebody who does not know the key, gets nothing.
 func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !upgrades(r) {

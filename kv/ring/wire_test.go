@@ -81,7 +81,6 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		"nil":        {[]Option{nil}, "option 1 is nil"},
 		"short key":  {[]Option{WithKey(make([]byte, 15))}, "a key of 15 bytes"},
 		"key":        {[]Option{WithKey(make([]byte, 16))}, ""},
-		"path":       {[]Option{WithKey(testKey), WithPath("x")}, `path "x"`},
 		"none":       {[]Option{WithKey(testKey), WithReplicas(0)}, "0 replicas"},
 		"replicas":   {[]Option{WithKey(testKey), WithReplicas(8)}, ""},
 		"many":       {[]Option{WithKey(testKey), WithReplicas(9)}, "9 replicas"},
@@ -89,7 +88,6 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		"bytes":      {[]Option{WithKey(testKey), WithMaxBytes(1 << 20)}, ""},
 		"TLS":        {[]Option{WithKey(testKey), WithTLS(nil)}, "nil TLS"},
 		"detection":  {[]Option{WithKey(testKey), WithDetection(0)}, "0s"},
-		"dial":       {[]Option{WithKey(testKey), WithDial(nil)}, "WithDial(nil)"},
 		"no logger":  {[]Option{WithKey(testKey), WithLogger(nil)}, "nil logger"},
 		"its logger": {[]Option{WithKey(testKey), WithLogger(slog.New(slog.DiscardHandler))}, ""},
 	} {
