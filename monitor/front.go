@@ -51,7 +51,7 @@ func New(opts ...Option) (Monitor, error) {
 	}
 	f := &front{
 		o: o, scope: "monitor", life: life.New(), start: time.Now(), phase: o.phase, self: o.instance, unnamed: o.unnamed,
-		record: newRecorder(o.maxEndpoints), cluster: newCluster(o.instance, o.policy, o.expected),
+		record: newRecorder(maxEndpoints), cluster: newCluster(o.instance, o.policy, o.expected),
 		checks: map[string]*registered{}, watches: map[*watch.Coalesce[struct{}]]struct{}{},
 	}
 	f.cluster.done = f.life.Done()

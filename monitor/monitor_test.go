@@ -428,7 +428,7 @@ func TestBadInputIsRefused(t *testing.T) {
 	for name, opt := range map[string]monitor.Option{
 		"nil": nil, "service": monitor.WithService(""), "phase": monitor.WithPhase(monitor.Stopped), "logger": monitor.WithLogger(nil),
 		"interval": monitor.WithInterval(-1), "driver": monitor.WithDriver("", nil), "policy": monitor.WithPolicy(monitor.Policy{MinHealthy: 2}),
-		"endpoints": monitor.WithMaxEndpoints(0), "details": monitor.WithDetails(nil), "expected": monitor.WithExpected(nil),
+		"details": monitor.WithDetails(nil), "expected": monitor.WithExpected(nil),
 		"on change": monitor.WithOnChange(nil), "memory": monitor.Memory(nil), "dial": monitor.WithDialTimeout(0),
 		"least share": monitor.WithPolicy(monitor.Policy{MinHealthy: -.1}), "open": monitor.WithPolicy(monitor.Policy{FailOpen: -.1}), "all open": monitor.WithPolicy(monitor.Policy{FailOpen: 1.1}),
 		"ttl": monitor.WithPolicy(monitor.Policy{TTL: -1}), "keep": monitor.WithPolicy(monitor.Policy{Keep: -1}),
@@ -441,7 +441,7 @@ func TestBadInputIsRefused(t *testing.T) {
 	if _, err := monitor.New(monitor.Memory(m), monitor.Memory(m)); !errors.Is(err, monitor.ErrInvalid) {
 		t.Errorf("two backends: %v", err)
 	}
-	least, err := monitor.New(monitor.WithPhase(monitor.Draining), monitor.WithInterval(time.Hour), monitor.WithMaxEndpoints(1), monitor.WithPolicy(monitor.Policy{MinHealthy: 1, FailOpen: 1}))
+	least, err := monitor.New(monitor.WithPhase(monitor.Draining), monitor.WithInterval(time.Hour), monitor.WithPolicy(monitor.Policy{MinHealthy: 1, FailOpen: 1}))
 	if err != nil {
 		t.Fatalf("the least of each: %v", err)
 	}

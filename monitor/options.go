@@ -16,17 +16,16 @@ import (
 type Option func(*options) error
 
 type options struct {
-	instance     Instance
-	unnamed      bool // the instance's id was made at random
-	phase        Phase
-	logger       *slog.Logger
-	interval     time.Duration
-	backend      fronts.Backend[Driver]
-	policy       Policy
-	expected     func(service string) ([]string, bool)
-	details      func(*http.Request) bool
-	maxEndpoints int
-	onChange     func(old, new Status)
+	instance Instance
+	unnamed  bool // the instance's id was made at random
+	phase    Phase
+	logger   *slog.Logger
+	interval time.Duration
+	backend  fronts.Backend[Driver]
+	policy   Policy
+	expected func(service string) ([]string, bool)
+	details  func(*http.Request) bool
+	onChange func(old, new Status)
 }
 
 // WithService sets the name of the service that the process is an instance of.
@@ -134,19 +133,6 @@ func WithDetails(allow func(*http.Request) bool) Option {
 	}
 }
 
-// WithMaxEndpoints bounds how many endpoints Observe tells apart; calls of
-// further ones are counted together under the method "_other". The default is
-// 1000.
-func WithMaxEndpoints(n int) Option {
-	return func(o *options) error {
-		if n < 1 {
-			return fmt.Errorf("%d endpoints, want 1 or more", n)
-		}
-		o.maxEndpoints = n
-		return nil
-	}
-}
-
 // WithOnChange calls f after each change of the status, one call at a time,
 // outside any lock. A slow f skips changes in between, never the last.
 func WithOnChange(f func(old, new Status)) Option {
@@ -162,7 +148,6 @@ func (o *options) apply(opts []Option) error {
 	}
 	o.interval = cmp.Or(o.interval, 5*time.Second)
 	o.backend.Dial = cmp.Or(o.backend.Dial, 5*time.Second)
-	o.maxEndpoints = cmp.Or(o.maxEndpoints, 1000)
 	o.policy.MinHealthy = cmp.Or(o.policy.MinHealthy, 0.5)
 	o.policy.FailOpen = cmp.Or(o.policy.FailOpen, 0.5)
 	o.policy.TTL = cmp.Or(o.policy.TTL, 3*o.interval)

@@ -15,7 +15,7 @@ import (
 type Stats struct {
 	Process   Process         `json:"process"`
 	Endpoints []EndpointStats `json:"endpoints,omitempty"` // servers first, then by service and method
-	Dropped   uint64          `json:"dropped,omitempty"`   // observations counted under "_other", since WithMaxEndpoints was reached
+	Dropped   uint64          `json:"dropped,omitempty"`   // observations counted under "_other": there are 1000 endpoints at most
 }
 
 // EndpointStats are the calls of one endpoint.
@@ -61,6 +61,10 @@ type recorder struct {
 	endpoints atomic.Pointer[map[Endpoint]*endpoint] // copied on growth, so that reading is a plain look-up
 	dropped   atomic.Uint64
 }
+
+// maxEndpoints bounds how many endpoints Observe tells apart: calls of further ones
+// are counted together under the method "_other".
+const maxEndpoints = 1000
 
 func newRecorder(max int) *recorder {
 	r := &recorder{start: time.Now(), max: max}

@@ -33,7 +33,6 @@ func TestLimitsOfOptions(t *testing.T) {
 		"client":      {[]router.Option{router.WithClient("a")}, []router.Option{router.WithClient("")}},
 		"zone":        {[]router.Option{router.WithZone("a")}, []router.Option{router.WithZone("")}},
 		"peers":       {[]router.Option{router.WithPeers("s", "a")}, []router.Option{router.WithPeers("", "a"), router.WithPeers("s", ""), router.WithPeers("", "")}},
-		"lease":       {[]router.Option{router.WithLease(1)}, []router.Option{router.WithLease(0), router.WithLease(-1)}},
 		"slow start":  {[]router.Option{router.WithSlowStart(1)}, []router.Option{router.WithSlowStart(0), router.WithSlowStart(-1)}},
 		"panic":       {[]router.Option{router.WithPanic(0), router.WithPanic(1)}, []router.Option{router.WithPanic(-.01), router.WithPanic(1.01), router.WithPanic(nan)}},
 		"fallback":    {[]router.Option{router.WithFallback(router.FallbackAny)}, []router.Option{router.WithFallback(router.FallbackAny + 1)}},

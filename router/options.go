@@ -95,11 +95,9 @@ func WithZone(zone string) Option {
 	}
 }
 
-// WithLease sets how long a Pick that is never Done counts against its
-// instance: this long at least and twice as long at most. The default is 10 min.
-func WithLease(d time.Duration) Option {
-	return func(o *options) error { return fronts.Positive("lease", d, &o.lease) }
-}
+// pickLease is how long a Pick that is never Done counts against its instance: this
+// long at least and twice as long at most. Longer than calls usually take.
+const pickLease = 10 * time.Minute
 
 // WithSlowStart sets how long an instance that is new takes to get its whole
 // share. The default is 30 s. It does not apply while more than half of the
@@ -225,7 +223,7 @@ func unit(random uint64) float64 { return float64(random>>11) / (1 << 53) }
 func newOptions(opts []Option) (*options, error) {
 	start := time.Now()
 	o := &options{
-		strategy: LeastCost(), logger: slog.New(slog.DiscardHandler), client: rand.Uint64(), lease: 10 * time.Minute,
+		strategy: LeastCost(), logger: slog.New(slog.DiscardHandler), client: rand.Uint64(), lease: pickLease,
 		start: 30 * time.Second, panic: 0.5, keep: 10 * time.Minute, rand: rand.Uint64,
 		now: func() time.Duration { return time.Since(start) },
 	}

@@ -48,7 +48,7 @@ type Next func() (Pick, error)
 
 // Pick is one attempt: an instance to call. Done must be called once it is
 // known how the call went; further calls do nothing. A Pick that is never Done
-// is counted against its instance's load until the lease of WithLease ends.
+// is counted against its instance's load for 10 to 20 minutes.
 type Pick struct {
 	Instance *discovery.Instance // shared: not to be changed
 	Variant  string              // the branch of the rule that was drawn; "" without a rule

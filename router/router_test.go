@@ -636,7 +636,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 	defer d.Close()
 	for name, opts := range map[string][]router.Option{
 		"nil": {nil}, "no discovery": {}, "nil discovery": {router.WithDiscovery(nil)}, "strategy": {router.WithStrategy(nil)},
-		"zone": {router.WithZone("")}, "panic": {router.WithPanic(2)}, "NaN": {router.WithPanic(math.NaN())}, "lease": {router.WithLease(-1)}, "client": {router.WithClient("")},
+		"zone": {router.WithZone("")}, "panic": {router.WithPanic(2)}, "NaN": {router.WithPanic(math.NaN())}, "client": {router.WithClient("")},
 		"rule source": {router.WithRuleSource(nil)}, "clock": {router.WithClock(nil)}, "random": {router.WithRandom(nil)},
 		"fallback": {router.WithFallback(9)}, "ejection": {router.WithEjection(router.Ejection{Cap: 2})}, "logger": {router.WithLogger(nil)},
 	} {

@@ -107,12 +107,9 @@ func WithConsistency(level gocql.Consistency) Option {
 	}
 }
 
-// WithMaxConns limits connections to one node, beside the one that follows
-// the cluster's state. The default is 2, each of which carries thousands of
-// calls at once.
-func WithMaxConns(n int) Option {
-	return func(c *config) error { return fronts.AtLeast("connections", n, 1, &c.maxConns) }
-}
+// connsPerNode is how many connections there are to one node, beside the one that
+// follows the cluster's state. Each carries thousands of calls at once.
+const connsPerNode = 2
 
 // WithTimeouts bounds making a connection and waiting for one answer. The
 // defaults are 5 s and 11 s; 0 keeps the default.
@@ -154,7 +151,7 @@ func WithLogger(l *slog.Logger) Option {
 func open(base config, opts []Option) db.Option {
 	return db.WithDriver("cassandra", func(context.Context) (db.Driver, error) {
 		c := base // open may be called again
-		c.consistency, c.maxConns, c.buckets, c.scanLimit = gocql.LocalQuorum, 2, 8, 10_000
+		c.consistency, c.maxConns, c.buckets, c.scanLimit = gocql.LocalQuorum, connsPerNode, 8, 10_000
 		c.log = slog.New(slog.DiscardHandler)
 		if c.client == nil {
 			if err := c.read(); err != nil {

@@ -43,8 +43,6 @@ func TestOptionsAreChecked(t *testing.T) {
 		{at(cassandra.WithConsistency(gocql.Quorum)), ""},
 		{at(cassandra.WithConsistency(gocql.LocalQuorum)), ""},
 		{at(cassandra.WithConsistency(gocql.One)), "consistency ONE"},
-		{at(cassandra.WithMaxConns(1)), ""},
-		{at(cassandra.WithMaxConns(0)), "connections 0"},
 		{at(cassandra.WithTimeouts(0, 0)), ""},
 		{at(cassandra.WithTimeouts(-1, 0)), "timeouts -1ns and 0s"},
 		{at(cassandra.WithTimeouts(0, -1)), "timeouts 0s and -1ns"},

@@ -184,7 +184,6 @@ func TestOptionsOfIndices(t *testing.T) {
 		"less than that":      {[]elastic.Option{elastic.WithRefreshInterval(time.Millisecond - 1)}, "", true},
 		"a prefix":            {[]elastic.Option{elastic.WithPrefix(strings.Repeat("a", 100))}, `"aliases":{"` + strings.Repeat("a", 100) + `things":{}}`, false},
 		"a long prefix":       {[]elastic.Option{elastic.WithPrefix(strings.Repeat("a", 101))}, "", true},
-		"a connection":        {[]elastic.Option{elastic.WithMaxConns(1)}, "", false},
 		"small answers":       {[]elastic.Option{elastic.WithMaxResponse(64 << 10)}, "", false},
 		"answers too small":   {[]elastic.Option{elastic.WithMaxResponse(64<<10 - 1)}, "", true},
 		"the last refresh":    {[]elastic.Option{elastic.WithRefresh(elastic.RefreshNever)}, "", false},

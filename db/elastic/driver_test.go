@@ -147,7 +147,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"user": elastic.Backend("a", elastic.WithAuth("", "p")), "key": elastic.Backend("a", elastic.WithAPIKey("a b")), "both": elastic.Backend("a", elastic.WithAuth("u", "p"), elastic.WithAPIKey("k")),
 		"prefix": elastic.Backend("a", elastic.WithPrefix("Shop*")), "dash": elastic.Backend("a", elastic.WithPrefix("-a")), "refresh": elastic.Backend("a", elastic.WithRefresh(9)),
 		"interval": elastic.Backend("a", elastic.WithRefreshInterval(0)), "shards": elastic.Backend("a", elastic.WithShards(0)), "replicas": elastic.Backend("a", elastic.WithReplicas(-1)),
-		"connections": elastic.Backend("a", elastic.WithMaxConns(0)), "answer": elastic.Backend("a", elastic.WithMaxResponse(1)),
+		"answer": elastic.Backend("a", elastic.WithMaxResponse(1)),
 	} {
 		if _, err := db.New(o, db.WithLazy()); !errors.Is(err, db.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)

@@ -36,7 +36,7 @@ type config struct {
 // is none, and 443 after https. A comma in a password is written %2C.
 func Backend(addr string, opts ...Option) db.Option {
 	return db.WithDriver("elastic", func(context.Context) (db.Driver, error) {
-		c := config{replicas: -1, conns: 10, response: 32 << 20}
+		c := config{replicas: -1, conns: maxConns, response: 32 << 20}
 		c, err := conn.Apply(c, opts)
 		if err != nil {
 			return nil, err
@@ -166,11 +166,9 @@ func WithReplicas(n int) Option {
 	return func(c *config) error { return fronts.AtLeast("replicas", n, 0, &c.replicas) }
 }
 
-// WithMaxConns limits how many connections are open to each address. The
-// default is 10.
-func WithMaxConns(n int) Option {
-	return func(c *config) error { return fronts.AtLeast("connections", n, 1, &c.conns) }
-}
+// maxConns is how many connections are open to each address. A client of your own
+// (WithClient) has its own limit.
+const maxConns = 10
 
 // WithMaxResponse limits the bytes of one answer that are kept in memory. A
 // page that is larger is fetched in parts; a record that is, is ErrTooLarge. The

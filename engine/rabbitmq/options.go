@@ -6,7 +6,6 @@ import (
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/rabbitmq"
-	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/fronts"
 	amqp "github.com/rabbitmq/amqp091-go"
 )

@@ -7,6 +7,7 @@ import (
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 )
 
 // Option configures Open.

@@ -15,7 +15,7 @@
 //	        begin       nil       WithKeep is over
 //
 // A claim belongs to one attempt. It is renewed while the function runs, and
-// expires after WithClaim if the process ends. An error or a panic of the
+// expires after 30 s if the process ends. An error or a panic of the
 // function removes it, and the record is handled again. A record that is done
 // is not handled: Handler returns nil. A record that another has claimed is
 // waited for.
@@ -24,7 +24,7 @@
 // handled to the end is not handled again; what happens when a process ends in
 // between depends on where:
 //
-//	before the function has done anything    handled again, after WithClaim
+//	before the function has done anything    handled again, after 30 s
 //	while the function runs                  handled again: it may have done some of its work
 //	after it, and before the note of it      handled again, as if it had not run
 //

@@ -34,20 +34,11 @@ func WithKeep(d time.Duration) Option {
 	}
 }
 
-// WithClaim is how long a record that a process was handling when it ended is kept
-// from others. The claim is renewed three times in it, so a function may take
-// longer. The default is 30 s; the minimum is one second.
-func WithClaim(d time.Duration) Option {
-	return func(b *Inbox) error {
-		if d < time.Second {
-			return fault.Markf(event.ErrInvalid, "claim of %v, want a second or more", d)
-		}
-		b.claim = d
-		return nil
-	}
-}
-
 const scope = "event/kvinbox"
+
+// claimLife is how long a record that a process was handling when it ended is kept
+// from others. The claim is renewed three times in it, so a function may take longer.
+const claimLife = 30 * time.Second
 
 // New makes an inbox in a store. name keeps what handles the same records for
 // another purpose apart, and is usually the group's: 1 to 255 bytes. Keys are
@@ -59,7 +50,7 @@ func New(store kv.KV, name string, opts ...Option) (*Inbox, error) {
 	if name == "" || len(name) > 255 {
 		return nil, fault.New(fault.Invalid, scope, "new", name, "the name has %d bytes, want 1 to 255", len(name))
 	}
-	b := &Inbox{store: store, prefix: "inbox/" + name + "/", keep: 7 * 24 * time.Hour, claim: 30 * time.Second}
+	b := &Inbox{store: store, prefix: "inbox/" + name + "/", keep: 7 * 24 * time.Hour, claim: claimLife}
 	if err := fronts.Apply(b, opts); err != nil {
 		return nil, fault.Wrap(scope, "new", name, err)
 	}

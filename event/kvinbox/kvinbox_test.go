@@ -481,13 +481,12 @@ func TestBadInput(t *testing.T) {
 		"long name":  func() (*kvinbox.Inbox, error) { return kvinbox.New(store, strings.Repeat("g", 256)) },
 		"nil option": func() (*kvinbox.Inbox, error) { return kvinbox.New(store, "g", nil) },
 		"keep":       func() (*kvinbox.Inbox, error) { return kvinbox.New(store, "g", kvinbox.WithKeep(time.Millisecond)) },
-		"claim":      func() (*kvinbox.Inbox, error) { return kvinbox.New(store, "g", kvinbox.WithClaim(time.Millisecond)) },
 	} {
 		if _, err := f(); !errors.Is(err, event.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
-	open(t, store, strings.Repeat("g", 255), kvinbox.WithKeep(time.Second), kvinbox.WithClaim(time.Second))
+	open(t, store, strings.Repeat("g", 255), kvinbox.WithKeep(time.Second))
 	if _, err := kvinbox.New(openStore(t, memcached.Backend("127.0.0.1:1"), kv.WithLazy()), "g"); !errors.Is(err, event.ErrUnsupported) {
 		t.Errorf("on memcached: %v, want ErrUnsupported", err)
 	}

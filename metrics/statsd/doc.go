@@ -23,7 +23,7 @@
 //     when there is one more.
 //   - A gauge or an up-down counter is its value. A negative one is two lines in one datagram, 0 and
 //     then the value, since receivers read a sign as a change.
-//   - A histogram is up to 64 of its values (WithSamples), each with a rate
+//   - A histogram is up to 64 of its values, each with a rate
 //     whose inverse is a power of two, so that every receiver counts exactly as
 //     many as were observed. One whose unit is "s" or "seconds", or whose name
 //     ends in "_seconds", is sent as "ms", in milliseconds, the others as "h".

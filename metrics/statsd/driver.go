@@ -30,7 +30,7 @@ type total struct {
 }
 
 // Samples is how many values of a histogram one export takes.
-func (d *driver) Samples() int { return d.samples }
+func (d *driver) Samples() int { return 64 }
 
 func (d *driver) Ping(ctx context.Context) error {
 	if d.ping == nil {

@@ -134,7 +134,6 @@ func TestLimitsOfOptions(t *testing.T) {
 	}{
 		"63 bytes": {WithMaxPacket(63), "WithMaxPacket(63)"}, "64 bytes": {WithMaxPacket(64), ""},
 		"65507 bytes": {WithMaxPacket(65507), ""}, "65508 bytes": {WithMaxPacket(65508), "WithMaxPacket(65508)"},
-		"one sample": {WithSamples(1), "WithSamples(1)"}, "two samples": {WithSamples(2), ""},
 		"no dialect": {WithDialect(Graphite + 1), "dialect"}, "the last": {WithDialect(Graphite), ""},
 		"nil": {nil, "option 1 is nil"},
 	} {

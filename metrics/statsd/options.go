@@ -16,7 +16,6 @@ type Option func(*options) error
 type options struct {
 	dialect Dialect
 	packet  int
-	samples int
 	resolve time.Duration
 	timeout time.Duration
 	sender  statsd.Sender
@@ -45,18 +44,6 @@ func WithMaxPacket(bytes int) Option {
 	}
 }
 
-// WithSamples bounds how many values of a histogram's series one push has. The
-// default is 64.
-func WithSamples(n int) Option {
-	return func(o *options) error {
-		if n < 2 {
-			return fault.Markf(fault.Invalid, "WithSamples(%d), want at least 2", n)
-		}
-		o.samples = n
-		return nil
-	}
-}
-
 // WithResolve sets how often the name in a UDP address is looked up again. The
 // default is 30 s.
 func WithResolve(every time.Duration) Option {
@@ -75,7 +62,7 @@ func WithClient(s statsd.Sender) Option {
 // Backend pushes to the receiver at addr.
 func Backend(addr string, opts ...Option) metrics.Option {
 	return metrics.WithDriver("statsd", func(context.Context) (metrics.Driver, error) {
-		o := options{packet: 1432, samples: 64, resolve: 30 * time.Second, timeout: 2 * time.Second}
+		o := options{packet: 1432, resolve: 30 * time.Second, timeout: 2 * time.Second}
 		if err := fronts.Apply(&o, opts); err != nil {
 			return nil, err
 		}

@@ -316,7 +316,7 @@ func TestBackendRefusesWhatCannotBe(t *testing.T) {
 		"no address": statsd.Backend(""), "scheme": statsd.Backend("http://x"), "no path": statsd.Backend("unixgram://"),
 		"dialect": statsd.Backend("x", statsd.WithDialect(9)), "packet": statsd.Backend("x", statsd.WithMaxPacket(1)),
 		"nil option": statsd.Backend("x", nil), "nil sender": statsd.Backend("x", statsd.WithClient(nil)),
-		"samples": statsd.Backend("x", statsd.WithSamples(0)), "resolve": statsd.Backend("x", statsd.WithResolve(0)),
+		"resolve": statsd.Backend("x", statsd.WithResolve(0)),
 	} {
 		if _, err := metrics.New(opt); !errors.Is(err, metrics.ErrInvalid) || !strings.HasPrefix(err.Error(), "metrics/statsd: new: ") {
 			t.Errorf("%s: %v", name, err)

@@ -35,10 +35,8 @@ func WithTable(name string) Option {
 	}
 }
 
-// WithInterval is how often Watch looks; the default is 300 ms.
-func WithInterval(every time.Duration) Option {
-	return func(d *driver) error { return fronts.Positive("WithInterval", every, &d.every) }
-}
+// lookEvery is how often Watch looks: a change is seen within a second.
+const lookEvery = 300 * time.Millisecond
 
 var tableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,59}$`)
 
@@ -67,7 +65,7 @@ func On(e *engine.Engine, opts ...Option) store.Option { return open(e.Conn, opt
 
 func open(connect func() (*sql.DB, error), opts []Option) store.Option {
 	return store.WithDriver("config/store/sql", func(context.Context) (store.Driver, error) {
-		d := &driver{name: "config_versions", every: 300 * time.Millisecond}
+		d := &driver{name: "config_versions", every: lookEvery}
 		if err := fronts.Apply(d, opts); err != nil {
 			return nil, fault.Mark(store.ErrInvalid, err)
 		}

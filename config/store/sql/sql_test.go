@@ -131,7 +131,7 @@ func TestBadArgumentsAreErrorsOfNew(t *testing.T) {
 	for name, opt := range map[string]store.Option{
 		"nil engine": storesql.On(nil), "nil database": storesql.On(engine.FromDB(engine.SQLite, nil)), "dialect": storesql.On(engine.FromDB(9, own)),
 		"no file": storesql.SQLite(""), "address": storesql.MySQL("x"), "libpq": storesql.Postgres("postgres://[/"),
-		"option": storesql.SQLite(":memory:", nil), "table": storesql.SQLite(":memory:", storesql.WithTable("x; drop")), "interval": storesql.SQLite(":memory:", storesql.WithInterval(0)),
+		"option": storesql.SQLite(":memory:", nil), "table": storesql.SQLite(":memory:", storesql.WithTable("x; drop")),
 	} {
 		_, err := store.New(opt)
 		if !errors.Is(err, store.ErrInvalid) {
