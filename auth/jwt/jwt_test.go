@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -354,9 +355,10 @@ func TestCloseClosesConnectionsToKeySets(t *testing.T) {
 	}
 	closed := make(chan struct{})
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(jose.MarshalSet(s.Key())) }))
+	once := sync.OnceFunc(func() { close(closed) })
 	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateClosed {
-			close(closed)
+			once()
 		}
 	}
 	srv.Start()

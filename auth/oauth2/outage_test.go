@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -210,9 +211,10 @@ func TestCloseClosesConnectionsToTheServer(t *testing.T) {
 	closed := make(chan struct{})
 	var s *httptest.Server
 	s = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, `{"issuer":"`+s.URL+`"}`) }))
+	once := sync.OnceFunc(func() { close(closed) })
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateClosed {
-			close(closed)
+			once()
 		}
 	}
 	s.Start()

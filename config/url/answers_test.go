@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -144,9 +145,10 @@ func TestErrorsBeforeAnAnswer(t *testing.T) {
 func TestCloseClosesConnections(t *testing.T) {
 	closed := make(chan struct{})
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{}`) }))
+	once := sync.OnceFunc(func() { close(closed) })
 	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateClosed {
-			close(closed)
+			once()
 		}
 	}
 	srv.Start()

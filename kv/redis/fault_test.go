@@ -290,6 +290,7 @@ func TestIdleWatch(t *testing.T) {
 	store, _, p := proxied(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	synced := make(chan struct{})
+	once := sync.OnceFunc(func() { close(synced) })
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for e, err := range store.Watch(ctx, "") {
@@ -298,7 +299,7 @@ func TestIdleWatch(t *testing.T) {
 				t.Errorf("an idle watch says %v", err)
 				return
 			case e.Kind == kv.EventSynced:
-				close(synced)
+				once()
 			}
 		}
 	})
