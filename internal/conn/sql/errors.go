@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/micro/go-platform/internal/fault"
 )
@@ -129,7 +130,8 @@ func kind(err error, write bool) error {
 	switch {
 	// What pgx calls safe to retry is not asked: it says so of a COMMIT that was
 	// sent before the connection broke.
-	case errors.Is(err, driver.ErrBadConn), errors.As(err, &op) && op.Op == "dial", errors.As(err, &refused):
+	case errors.Is(err, driver.ErrBadConn), errors.As(err, &op) && op.Op == "dial", errors.As(err, &refused),
+		errors.Is(err, pgx.ErrTxCommitRollback): // a statement had failed
 		return fault.Mark(fault.Unavailable, err)
 	case write:
 		return fault.Mark(fault.UnknownOutcome, err)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/micro/go-platform/internal/conn/sql"
 	"github.com/micro/go-platform/internal/fault"
@@ -93,6 +94,8 @@ func TestKindsOfErrors(t *testing.T) {
 		// Nothing was sent.
 		{driver.ErrBadConn, same(fault.Unavailable)}, {&net.OpError{Op: "dial", Err: io.EOF}, same(fault.Unavailable)}, {&pgconn.ConnectError{}, same(fault.Unavailable)},
 		{errors.New("sql: database is closed"), same(fault.Unavailable)},
+		// Rolled back.
+		{pgx.ErrTxCommitRollback, same(fault.Unavailable)},
 		// No answer.
 		{io.EOF, both{fault.Unavailable, fault.UnknownOutcome}}, {&net.OpError{Op: "read", Err: io.EOF}, both{fault.Unavailable, fault.UnknownOutcome}},
 		{context.Canceled, both{context.Canceled, fault.UnknownOutcome}}, {context.DeadlineExceeded, both{context.DeadlineExceeded, fault.UnknownOutcome}},

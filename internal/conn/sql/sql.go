@@ -157,7 +157,7 @@ func (d *DB) openSQLite(c Config) error {
 	if err != nil {
 		return err
 	}
-	d.DB = sql.OpenDB(&queue{Connector: writer}) // writers wait here, not on SQLite's busy timeout
+	d.DB = sql.OpenDB(&queue{Connector: whole{writer}}) // writers wait here, not on SQLite's busy timeout
 	d.DB.SetMaxIdleConns(-1)
 	if name == ":memory:" {
 		d.Read = d.DB // each connection would be a database of its own
@@ -224,7 +224,7 @@ func (d *DB) openMySQL(c Config) error {
 	if err != nil {
 		return err
 	}
-	d.pool(sql.OpenDB(connector), c)
+	d.pool(sql.OpenDB(whole{connector}), c)
 	return nil
 }
 
