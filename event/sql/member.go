@@ -4,6 +4,7 @@ import (
 	"context"
 	dbsql "database/sql"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -216,8 +217,23 @@ func (m *member) again(ctx context.Context, t *tx, limit int, deadline, now int6
 	for i, r := range records {
 		seq, _ := parse(r.Position)
 		ds[i] = event.Delivered{Record: r, Attempt: attempts[seq], Tag: seq}
+		delete(attempts, seq)
 	}
-	return ds, nil
+	return ds, m.forget(ctx, t, slices.Collect(maps.Keys(attempts)))
+}
+
+// forget takes back what was handed out of records that somebody has deleted: nobody
+// will acknowledge it, and retention would wait for it.
+func (m *member) forget(ctx context.Context, t *tx, seqs []int64) error {
+	if len(seqs) == 0 {
+		return nil
+	}
+	args := []any{m.d.stream, m.g.Name}
+	for _, seq := range seqs {
+		args = append(args, seq)
+	}
+	_, err := t.exec(ctx, "DELETE FROM event_pending WHERE stream = ? AND name = ? AND seq IN ("+sql.Places(len(seqs))+")", args...)
+	return err
 }
 
 // deadline is until when a delivery is this member's. An exclusive one's are

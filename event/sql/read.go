@@ -31,7 +31,12 @@ func (d *driver) ends(ctx context.Context) (last, trimmed int64, err error) {
 	if err := d.tables(ctx); err != nil {
 		return 0, 0, err
 	}
-	err = d.db.Read.QueryRowContext(ctx, d.kind.Rebind("SELECT "+d.last()+", s.trimmed FROM event_streams s WHERE s.stream = ?"), d.stream).Scan(&last, &trimmed)
+	before := d.tail.newest()
+	var now int64
+	err = d.db.Read.QueryRowContext(ctx, d.kind.Rebind("SELECT "+d.last()+", s.trimmed, "+d.now()+" FROM event_streams s WHERE s.stream = ?"), d.stream).Scan(&last, &trimmed, &now)
+	if err == nil {
+		d.tail.saw(before, last, now)
+	}
 	return last, trimmed, sql.ReadError(err)
 }
 
@@ -95,6 +100,13 @@ func (d *driver) Read(ctx context.Context, q event.ReadRequest) (event.Page, err
 			page.Next = page.Records[q.Max-1].Position
 		}
 		return page, nil
+	}
+	if q.From.Kind == event.AfterPosition && after > last { // the database was restored, and has lost its end
+		page.Missed = 1
+		after, err = d.since(ctx, d.tail.seen(), trimmed, last)
+		if err != nil {
+			return event.Page{}, err
+		}
 	}
 	if after < trimmed {
 		if q.From.Kind == event.AfterPosition && after > 0 {
@@ -161,10 +173,19 @@ func (d *driver) Behind(ctx context.Context, after string) (int64, error) {
 	return max(last-max(n, trimmed), 0), err
 }
 
+// longest is how long Wait waits before it lets its caller look.
+const longest = 15 * time.Second
+
 func (d *driver) Wait(ctx context.Context, after string) error {
 	n, err := parse(after)
 	if err != nil {
 		return err
 	}
-	return d.tail.wait(ctx, n)
+	bounded, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	err = d.tail.wait(bounded, n)
+	if ctx.Err() == nil {
+		return nil
+	}
+	return err
 }

@@ -15,7 +15,10 @@ type tail struct {
 
 	mu      sync.Mutex
 	last    int64
-	wake    chan struct{} // closed when last grows; nil while nobody waits
+	shrunk  int           // how often last became less
+	most    int64         // the newest number that there ever was
+	at      int64         // when it was, by the database's clock
+	wake    chan struct{} // closed when last changes; nil while nobody waits
 	waiting int
 	asking  bool
 	stop    context.CancelFunc
@@ -27,10 +30,11 @@ const (
 	askLast  = 250 * time.Millisecond
 )
 
-// wait returns when there is something after n.
+// wait returns when there is something after n, or the stream has lost its end.
 func (t *tail) wait(ctx context.Context, n int64) error {
 	t.mu.Lock()
 	t.waiting++
+	shrunk := t.shrunk
 	defer func() {
 		t.mu.Lock()
 		t.waiting--
@@ -39,7 +43,7 @@ func (t *tail) wait(ctx context.Context, n int64) error {
 		}
 		t.mu.Unlock()
 	}()
-	for t.last <= n {
+	for t.last <= n && t.shrunk == shrunk {
 		if t.wake == nil {
 			t.wake = make(chan struct{})
 		}
@@ -67,12 +71,49 @@ func (t *tail) advance(last int64) bool {
 	if last <= t.last {
 		return false
 	}
+	t.set(last)
+	return true
+}
+
+// set is called with t.mu held.
+func (t *tail) set(last int64) {
 	t.last = last
 	if t.wake != nil {
 		close(t.wake)
 		t.wake = nil
 	}
-	return true
+}
+
+// seen is when the newest number that there ever was was the newest: what is stored
+// under a lower one after that is new.
+func (t *tail) seen() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.at
+}
+
+// newest is the newest number that is known.
+func (t *tail) newest() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.last
+}
+
+// saw says that the newest number was last now, after newest returned before. It is less
+// when the database was restored.
+func (t *tail) saw(before, last, now int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if last >= t.most {
+		t.most, t.at = last, now
+	}
+	switch {
+	case last > t.last:
+		t.set(last)
+	case last < before:
+		t.shrunk++
+		t.set(last)
+	}
 }
 
 // ask starts the goroutine. t.mu is held.
@@ -89,9 +130,10 @@ func (t *tail) ask() {
 		}()
 		for pause := askFirst; backoff.Sleep(ctx, pause) == nil; {
 			call, done := context.WithTimeout(ctx, writeTimeout)
-			last, _, err := t.d.ends(call)
+			before := t.newest()
+			_, _, err := t.d.ends(call)
 			done()
-			if err == nil && t.advance(last) {
+			if err == nil && t.newest() != before {
 				pause = askFirst
 			} else {
 				pause = min(2*pause, askLast)
