@@ -30,7 +30,8 @@
 // Watch.
 //
 // A value may have a mebibyte less two kilobytes, or less if a server says so
-// (its option -I); what is larger is ErrTooLarge before it is sent.
+// (its option -I); what is larger is ErrTooLarge before it is sent. Of other programs'
+// items those of up to 32 MiB are read.
 //
 // A call that finds others on the way shares a round trip with those that
 // wait; a lone one goes at once. A context that ends returns at once.

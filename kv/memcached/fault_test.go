@@ -165,6 +165,26 @@ func TestOtherProgramsItems(t *testing.T) {
 	}
 }
 
+// An item of another program may be larger than ours, up to a limit.
+func TestOtherProgramsLargeItems(t *testing.T) {
+	addr := servertest.Memcached(t, servertest.WithArgs("-I", "64m", "-m", "256")).Addr()
+	other := memcache.New(addr)
+	other.Timeout = time.Minute
+	defer other.Close()
+	store := opener(memcached.Backend(addr, memcached.WithTimeouts(time.Minute, time.Minute)))(t, kv.WithTimeout(time.Minute))
+	defer store.Close()
+	const most = 32 << 20
+	for _, size := range []int{most, most + 1, 1} {
+		if err := other.Set(&memcache.Item{Key: "k", Value: make([]byte, size)}); err != nil {
+			t.Fatal(err)
+		}
+		item, err := store.Get(t.Context(), "k")
+		if fits := size <= most; fits != (err == nil && len(item.Value) == size) || fits == errors.Is(err, kv.ErrTooLarge) {
+			t.Errorf("an item of %d bytes: read %d, %v", size, len(item.Value), err)
+		}
+	}
+}
+
 func TestLinearizable(t *testing.T) {
 	t.Parallel()
 	p := netfault.New(t, servertest.SharedMemcached(t).Addr())

@@ -3,11 +3,16 @@ package memcached
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"math"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/micro/go-platform/internal/conn/stream"
+	"github.com/micro/go-platform/internal/fault"
 )
 
 func TestKetamaMovesOnlyWhatItMust(t *testing.T) {
@@ -50,4 +55,30 @@ func FuzzAnswer(f *testing.F) {
 			}
 		}
 	})
+}
+
+// zeros never end.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// A value is read that has the most bytes, and one with more is left out, so that the
+// next answer is read.
+func TestValuesAreBounded(t *testing.T) {
+	for size, fits := range map[int64]bool{MaxValue - 1: true, MaxValue: true, MaxValue + 1: false, math.MaxInt32: false} {
+		answers := io.MultiReader(strings.NewReader(fmt.Sprintf("VALUE k 0 %d 1\r\n", size)), io.LimitReader(zeros{}, size), strings.NewReader("\r\nEND\r\nVALUE l 0 2 1\r\nab\r\nEND\r\n"))
+		c := &stream.Conn{R: bufio.NewReaderSize(answers, 1<<20)}
+		one, next := &Op{Verb: Get, Key: "k"}, &Op{Verb: Get, Key: "l"}
+		for _, op := range []*Op{one, next} {
+			if err := read(c, op); err != nil {
+				t.Fatalf("%d bytes: %v", size, err)
+			}
+		}
+		if fits != one.Done || fits != (int64(len(one.Value)) == size) || fits == errors.Is(one.Err, fault.TooLarge) {
+			t.Errorf("of %d bytes %d were read: %v", size, len(one.Value), one.Err)
+		}
+		if !next.Done || next.Err != nil || string(next.Value) != "ab" {
+			t.Errorf("after %d bytes came %q, %v", size, next.Value, next.Err)
+		}
+	}
 }

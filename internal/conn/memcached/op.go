@@ -43,7 +43,8 @@ type Op struct {
 	Changed bool
 
 	// Err is nil if the server answered; Unavailable if the request was not
-	// sent; ErrLost if it was; TooLarge or Invalid if the server refused it.
+	// sent; ErrLost if it was; TooLarge or Invalid if the server refused it;
+	// TooLarge if what Get found is.
 	Err error
 }
 
@@ -152,6 +153,10 @@ func read(c *stream.Conn, op *Op) error {
 	return errProtocol
 }
 
+// MaxValue is how large a value Get takes. memcached's own limit is 1 MiB, and 1 GiB
+// with its option -I.
+const MaxValue = 32 << 20
+
 // readValue reads "VALUE key flags bytes cas", the bytes, and "END".
 func readValue(c *stream.Conn, op *Op, line string) error {
 	fields := strings.Split(line, " ") // not Fields: a key may hold white space beyond ASCII
@@ -165,9 +170,18 @@ func readValue(c *stream.Conn, op *Op, line string) error {
 		return errProtocol
 	}
 	op.Flags, op.CAS = uint32(flags), cas
-	op.Value = make([]byte, size)
-	if _, err := io.ReadFull(c.R, op.Value); err != nil {
-		return err
+	if size > MaxValue {
+		op.Err = fault.Markf(fault.TooLarge, "the value has %d bytes, more than %d", size, MaxValue)
+		_, err := io.CopyN(io.Discard, c.R, int64(size))
+		if err != nil {
+			return err
+		}
+	} else {
+		op.Value = make([]byte, size)
+		_, err := io.ReadFull(c.R, op.Value)
+		if err != nil {
+			return err
+		}
 	}
 	if b, err := readLine(c); err != nil || len(b) != 0 {
 		return errors.Join(errProtocol, err)
@@ -175,6 +189,6 @@ func readValue(c *stream.Conn, op *Op, line string) error {
 	if b, err := readLine(c); err != nil || string(b) != "END" {
 		return errors.Join(errProtocol, err)
 	}
-	op.Done = true
+	op.Done = op.Err == nil
 	return nil
 }
