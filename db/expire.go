@@ -234,7 +234,8 @@ func (f *front) purge(ctx context.Context) {
 		}
 		f.mu.Unlock()
 		for _, t := range tables {
-			if err := t.sweep(ctx); err != nil && ctx.Err() == nil {
+			err := fault.Guard(func() error { return t.sweep(ctx) })
+			if err != nil && ctx.Err() == nil {
 				f.o.log.Warn("db: expired records stay until the next time", "backend", f.o.backend.Name, "table", t.spec.Name, "error", err)
 			}
 		}

@@ -76,6 +76,10 @@ func TestWhatHasExpiredIsRemoved(t *testing.T) {
 				f.fail.Store(true)
 				time.Sleep(5 * time.Minute)
 				check("while the backend fails", 1199, 1)
+				f.panics.Store(true)
+				time.Sleep(5 * time.Minute)
+				check("while it panics", 1199, 1)
+				f.panics.Store(false)
 				f.fail.Store(false)
 				time.Sleep(3 * time.Minute)
 				check("after an hour", 599, 1)
@@ -86,13 +90,16 @@ func TestWhatHasExpiredIsRemoved(t *testing.T) {
 	}
 }
 
-// failing is a driver whose searches fail, if they are to.
+// failing is a driver whose searches fail or panic, if they are to.
 type failing struct {
 	db.Driver
-	fail atomic.Bool
+	fail, panics atomic.Bool
 }
 
 func (f *failing) Query(ctx context.Context, table string, q db.Query) ([]*db.Record, error) {
+	if f.panics.Load() {
+		panic("boom")
+	}
 	if f.fail.Load() {
 		return nil, errors.New("boom")
 	}

@@ -108,7 +108,7 @@ func FromDiscovery(from discovery.Discovery, database string, opts ...Option) db
 		if len(d.backends) == 0 {
 			return nil, fault.Markf(db.ErrInvalid, "no WithBackend")
 		}
-		d.life.Go(func(ctx context.Context) { d.follow(ctx, from.Watch(ctx, service)) })
+		d.life.Go(func(ctx context.Context) { d.follow(ctx, from, service) })
 		return d, nil
 	})
 }

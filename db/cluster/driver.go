@@ -17,6 +17,7 @@ import (
 	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/internal/life"
+	"github.com/micro/go-platform/internal/watch"
 )
 
 // driver passes calls to the drivers of nodes.
@@ -48,21 +49,30 @@ var (
 	_ dbdriver.Explainer  = (*transaction)(nil)
 )
 
-// follow keeps nodes as discovery says.
-func (d *driver) follow(ctx context.Context, snapshots iter.Seq2[discovery.Snapshot, error]) {
+// follow keeps nodes as discovery says, again when it panics.
+func (d *driver) follow(ctx context.Context, from discovery.Discovery, service string) {
+	watch.Again(ctx, func() { d.heard(d.hear(from.Watch(ctx, service))) }, d.heard)
+}
+
+func (d *driver) hear(snapshots iter.Seq2[discovery.Snapshot, error]) error {
 	for s, err := range snapshots {
 		if err != nil {
-			d.mu.Lock()
-			d.ended = err
-			d.mu.Unlock()
-			break
+			return err
 		}
 		if s.AsOf.IsZero() { // the registry has not said anything yet
 			continue
 		}
 		d.update(s.Instances)
-		d.readyOnce.Do(func() { close(d.ready) })
+		d.heard(nil)
 	}
+	return nil
+}
+
+// heard lets calls go on: nodes are known, or err is why they are not.
+func (d *driver) heard(err error) {
+	d.mu.Lock()
+	d.ended = err
+	d.mu.Unlock()
 	d.readyOnce.Do(func() { close(d.ready) })
 }
 
@@ -90,7 +100,7 @@ func (d *driver) update(instances []discovery.Instance) {
 	d.nodes = now
 	d.mu.Unlock()
 	for _, n := range left {
-		n.retire()
+		_ = fault.Guard(func() error { n.retire(); return nil }) // a panic keeps no other open
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -439,4 +440,27 @@ func TestAHandlersSignsOfLife(t *testing.T) {
 			t.Errorf("head %v", h)
 		}
 	})
+}
+
+// hot is a discovery that knows an instance and can't be watched.
+type hot struct{ discovery.Discovery }
+
+func (hot) Watch(context.Context, string) iter.Seq2[discovery.Snapshot, error] { panic("no watch") }
+
+// A discovery that panics ends the stream, not the process.
+func TestAHandlerOutlivesAPanic(t *testing.T) {
+	d, err := discovery.New(static.Backend(static.Addresses("s", "h:1")...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	h, err := Handler(hot{d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/watch/s", nil)) // returns
+	if !strings.Contains(w.Body.String(), "h:1") {
+		t.Errorf("%d %s, want the first snapshot", w.Code, w.Body)
+	}
 }

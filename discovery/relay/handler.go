@@ -171,17 +171,20 @@ func (h *handler) watch(w http.ResponseWriter, r *http.Request) {
 	gone := make(chan struct{})
 	done := make(chan struct{})
 	go func() {
-		defer close(done)
-		for s, err := range h.d.Watch(r.Context(), service) {
-			if err != nil {
-				return
+		defer close(done) // also after a panic: the reader asks again
+		_ = fault.Guard(func() error {
+			for s, err := range h.d.Watch(r.Context(), service) {
+				if err != nil {
+					return err
+				}
+				select {
+				case changes <- s:
+				case <-gone:
+					return nil
+				}
 			}
-			select {
-			case changes <- s:
-			case <-gone:
-				return
-			}
-		}
+			return nil
+		})
 	}()
 	defer func() { close(gone); <-done }()
 	ticker := time.NewTicker(beat)

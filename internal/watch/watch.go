@@ -65,6 +65,20 @@ func Follow[C comparable](ctx context.Context, o Options, session func(ctx conte
 	}
 }
 
+// Again runs f, the code of somebody else, and again after a wait for as long as it
+// panics and ctx has not ended. failed is notified of each panic; nil: nobody is.
+func Again(ctx context.Context, f func(), failed func(err error)) {
+	for n := 0; ; n++ {
+		err := fault.Guard(func() error { f(); return nil })
+		if err != nil && failed != nil {
+			failed(err)
+		}
+		if err == nil || backoff.Sleep(ctx, backoff.Policy{}.Wait(n)) != nil {
+			return
+		}
+	}
+}
+
 // Coalesce calls deliver with the newest of the values that push was given,
 // one call at a time, and never loses the last one: a slow reader skips values
 // in between. It is what stands between a watch and a subscriber that must not

@@ -405,3 +405,33 @@ func TestLoaderThatCloses(t *testing.T) {
 		t.Errorf("Forget of a store that is unavailable: %v", err)
 	}
 }
+
+// A store whose watch panics is watched again, and is no end of the process.
+func TestAWatchThatPanicsIsMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := newStore(t)
+		watches := 0
+		store := &double{KV: inner, watch: func(ctx context.Context) iter.Seq2[kv.Event, error] {
+			watches++
+			if watches < 3 {
+				panic("no watch")
+			}
+			return inner.Watch(ctx, "f/")
+		}}
+		c := cached(t, store, cache.WithMaxAge(time.Second), cache.WithFollow("f/"))
+		time.Sleep(time.Minute)
+		if _, err := inner.Put(t.Context(), "f/k", []byte("1")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		for range 2 {
+			if item, err := c.Get(t.Context(), "f/k"); err != nil || string(item.Value) != "1" {
+				t.Fatalf("%q, %v", item.Value, err)
+			}
+			time.Sleep(time.Hour)
+		}
+		if watches != 3 || store.gets != 1 {
+			t.Errorf("%d watches and %d requests, want 3 and one that was kept for an hour", watches, store.gets)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/micro/go-platform/internal/watch"
 	"github.com/micro/go-platform/kv"
 )
 
@@ -20,8 +21,12 @@ type follower interface {
 	Follow(ctx context.Context, prefix string, live func(bool), changed func(key string)) error
 }
 
-// run follows one prefix until the end.
+// run follows one prefix until the end, again when the store panics.
 func (c *cached) run(ctx context.Context, f *following) {
+	watch.Again(ctx, func() { c.follow(ctx, f) }, nil)
+}
+
+func (c *cached) follow(ctx context.Context, f *following) {
 	live := func(on bool) {
 		switch {
 		case !on:

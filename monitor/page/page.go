@@ -98,12 +98,13 @@ func (p *Page) watch(ctx context.Context) {
 	})
 }
 
-// every calls f at once and then at each interval, until ctx ends.
+// every calls f at once and then at each interval, until ctx ends, also when it
+// panics: what it looks at may be the user's own.
 func every(ctx context.Context, interval time.Duration, f func()) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
-		f()
+		_ = fault.Guard(func() error { f(); return nil })
 		select {
 		case <-ctx.Done():
 			return

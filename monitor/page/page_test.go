@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -344,6 +345,53 @@ func TestChangesOfTheConfigurationAreKept(t *testing.T) {
 	text := fmt.Sprintf("%s", got.Changes[0].Changes)
 	if !strings.Contains(text, "{rate 1 2 memory defaults") || strings.Contains(text, "s3cret") || strings.Contains(text, "0ther") {
 		t.Errorf("got %s", text)
+	}
+}
+
+// hotConfig and hotSync panic at first.
+type hotConfig struct {
+	config.Config
+	watches atomic.Int32
+}
+
+func (c *hotConfig) Watch(ctx context.Context, path string) iter.Seq2[config.Change, error] {
+	if c.watches.Add(1) == 1 {
+		panic("no watch")
+	}
+	return c.Config.Watch(ctx, path)
+}
+
+type hotSync struct {
+	dsync.Sync
+	asked atomic.Int32
+}
+
+func (s *hotSync) Holds() []dsync.Hold {
+	if s.asked.Add(1) == 1 {
+		panic("no holds")
+	}
+	return s.Sync.Holds()
+}
+
+// What the page looks at may panic: it looks again.
+func TestThePageOutlivesPanicsOfItsParts(t *testing.T) {
+	inner, err := config.New(config.WithSource(config.Memory("defaults", map[string]any{"rate": 1})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inner.Close()
+	locks, err := dsync.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer locks.Close()
+	cfg, all := &hotConfig{Config: inner}, &hotSync{Sync: locks}
+	p := start(t, page.WithConfig(cfg), page.WithSync(all))
+	var got struct{ Changes []page.ConfigChange }
+	for end := time.Now().Add(time.Minute); len(got.Changes) == 0 || all.asked.Load() == 0; p.get(t, "config", &got) {
+		if time.Now().After(end) {
+			t.Fatalf("%d watches, asked %d times for holds", cfg.watches.Load(), all.asked.Load())
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/config"
+	"github.com/micro/go-platform/internal/watch"
 )
 
 // ConfigValue is one value of api/config.
@@ -111,6 +112,10 @@ type changes struct {
 }
 
 func (c *changes) run(ctx context.Context, cfg config.Config, line *timeline) {
+	watch.Again(ctx, func() { c.follow(ctx, cfg, line) }, nil)
+}
+
+func (c *changes) follow(ctx context.Context, cfg config.Config, line *timeline) {
 	for change, err := range cfg.Watch(ctx, "") {
 		if err != nil {
 			return // closed
