@@ -11,6 +11,7 @@ import (
 // measureChecks keeps the gauge platform.check.status for each check of the
 // monitor, until ctx ends.
 func (w *Wrapper) measureChecks(ctx context.Context) {
+	defer w.o.faults.caught(ctx, "the monitor")
 	gauges := map[string]func(){}
 	defer func() {
 		for _, unregister := range gauges {

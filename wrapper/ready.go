@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/internal/fault"
 	"github.com/micro/go-platform/monitor"
 )
 
@@ -55,6 +56,7 @@ func (w *Wrapper) deregister(ctx context.Context) error {
 // itself comes back with readiness. A write that fails is made again by the
 // registration's next heartbeat.
 func (w *Wrapper) announce(ctx context.Context, r discovery.Registration) {
+	defer w.o.faults.caught(ctx, "the announcement of readiness")
 	own := r.Instance().Status
 	said, came := own, false
 	for s := range w.o.monitor.Watch(ctx) {
@@ -73,7 +75,9 @@ func (w *Wrapper) announce(ctx context.Context, r discovery.Registration) {
 			continue
 		}
 		limited, cancel := context.WithTimeout(ctx, announceTimeout)
-		err := r.Update(limited, func(in *discovery.Instance) { in.Status = status })
+		err := fault.Guard(func() error {
+			return r.Update(limited, func(in *discovery.Instance) { in.Status = status })
+		})
 		cancel()
 		said = status
 		if err != nil && ctx.Err() == nil && w.o.log != nil {

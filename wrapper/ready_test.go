@@ -3,11 +3,13 @@ package wrapper_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/micro/go-platform/discovery"
+	"github.com/micro/go-platform/metrics"
 	"github.com/micro/go-platform/monitor"
 	"github.com/micro/go-platform/router"
 	"github.com/micro/go-platform/wrapper"
@@ -90,4 +92,77 @@ func TestReadinessReachesTheRouter(t *testing.T) {
 	}
 	broken.Store(false)
 	picked(true)
+}
+
+// hot is a registration that panics at first.
+type hot struct {
+	discovery.Registration
+	updates atomic.Int32
+}
+
+func (h *hot) Update(ctx context.Context, f func(*discovery.Instance)) error {
+	if h.updates.Add(1) == 1 {
+		panic("no update")
+	}
+	return h.Registration.Update(ctx, f)
+}
+
+// mute is a monitor that can't be watched.
+type mute struct {
+	monitor.Monitor
+	watches atomic.Int32
+}
+
+func (m *mute) Watch(context.Context) iter.Seq[monitor.Status] {
+	m.watches.Add(1)
+	panic("no watch")
+}
+
+// A registration that panics is told the next status, and neither it nor a monitor
+// ends the process.
+func TestReadinessOutlivesPanicsOfTheUsers(t *testing.T) {
+	d, err := discovery.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	inner, err := d.Register(t.Context(), discovery.Instance{Service: "orders", Address: "10.0.0.2:80"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mo, err := monitor.New(monitor.WithService("orders"), monitor.WithPhase(monitor.Starting))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mo.Close(context.Background())
+	m, err := metrics.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close(context.Background())
+	reg, silent := &hot{Registration: inner}, &mute{Monitor: mo}
+	for _, w := range []struct {
+		mo   monitor.Monitor
+		done func() bool
+	}{
+		{mo, func() bool { return reg.updates.Load() >= 2 }},
+		{silent, func() bool { return silent.watches.Load() >= 2 }}, // for readiness, and for the checks
+	} {
+		one, err := wrapper.New(wrapper.WithName("orders"), wrapper.WithMonitor(w.mo), wrapper.WithMetrics(m), wrapper.WithRegistration(reg), wrapper.WithDrain(time.Millisecond))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(time.Minute); !w.done(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d updates, %d watches", reg.updates.Load(), silent.watches.Load())
+			}
+			if reg.updates.Load() > 0 {
+				mo.SetPhase(monitor.Running)
+				mo.SetPhase(monitor.Draining)
+			}
+		}
+		if err := one.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
 }
