@@ -42,7 +42,8 @@ func wait[T any](ctx context.Context, f func() (T, error), late func(T)) (T, err
 	}
 	c := make(chan result)
 	go func() {
-		v, err := f()
+		var v T
+		err := fault.Guard(func() (err error) { v, err = f(); return err })
 		select {
 		case c <- result{v, err}:
 		case <-ctx.Done():
@@ -88,7 +89,7 @@ func (d reader) Watch(ctx context.Context, service string, deliver func(discover
 	defer w.Stop()
 	go func() {
 		for {
-			_, err := w.Next()
+			err := fault.Guard(func() error { _, err := w.Next(); return err })
 			select {
 			case changes <- err:
 			case <-done:

@@ -52,3 +52,29 @@ func TestAWatcherThatComesTooLateIsStopped(t *testing.T) {
 		}
 	})
 }
+
+// hotRegistry panics at what it is asked.
+type hotRegistry struct{ registry.Registry }
+
+func (hotRegistry) ListServices(...registry.ListOption) ([]*registry.Service, error) {
+	panic("no list")
+}
+func (hotRegistry) GetService(string, ...registry.GetOption) ([]*registry.Service, error) {
+	return nil, registry.ErrNotFound
+}
+func (hotRegistry) Watch(...registry.WatchOption) (registry.Watcher, error) { return hotWatcher{}, nil }
+
+type hotWatcher struct{}
+
+func (hotWatcher) Next() (*registry.Result, error) { panic("no next") }
+func (hotWatcher) Stop()                           {}
+
+func TestPanicsOfARegistryAreErrors(t *testing.T) {
+	r := reader{hotRegistry{}}
+	if err := r.Ping(t.Context()); !errors.Is(err, discovery.ErrUnavailable) {
+		t.Errorf("Ping = %v, want ErrUnavailable", err)
+	}
+	if err := r.Watch(t.Context(), "greeter", func(discovery.Update) {}); !errors.Is(err, discovery.ErrUnavailable) {
+		t.Errorf("Watch = %v, want ErrUnavailable", err)
+	}
+}
