@@ -11,6 +11,7 @@ import (
 
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/event"
+	"github.com/micro/go-platform/internal/fault"
 	of "github.com/open-feature/go-sdk/openfeature"
 )
 
@@ -165,7 +166,7 @@ func (e *Exposures) publish(ctx context.Context, records []*event.Record) (lost 
 		r.ID = event.NewID()
 	}
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		err := e.stream.Publish(ctx, records...)
+		err := fault.Guard(func() error { return e.stream.Publish(ctx, records...) })
 		if part, ok := errors.AsType[*event.PublishError](err); ok {
 			records = records[part.Published:]
 		}

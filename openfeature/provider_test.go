@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -523,5 +524,45 @@ func TestExposuresNeverBlockAnEvaluation(t *testing.T) {
 	}
 	if n := e.Dropped(); n != 6000 {
 		t.Errorf("%d dropped after Close, want all", n)
+	}
+}
+
+// hot panics at the first call.
+type hot struct {
+	event.Stream
+	calls atomic.Int32
+}
+
+func (s *hot) Publish(ctx context.Context, records ...*event.Record) error {
+	if s.calls.Add(1) == 1 {
+		panic("no stream")
+	}
+	return s.Stream.Publish(ctx, records...)
+}
+
+// What a stream panics at is dropped, and the rest is published.
+func TestExposuresOutliveAPanicOfTheStream(t *testing.T) {
+	p := start(t, scenarios)
+	stream, err := event.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close(context.Background())
+	s := &hot{Stream: stream}
+	e, err := openfeature.NewExposures(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.client.AddHooks(e)
+	for _, user := range []string{"ann", "ben"} {
+		p.client.BooleanValue(t.Context(), "boolean-flag", false, of.NewEvaluationContext(user, nil))
+		for end := time.Now().Add(time.Minute); e.Dropped() == 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("nothing was dropped")
+			}
+		}
+	}
+	if err := e.Close(t.Context()); err != nil || e.Dropped() != 1 || s.calls.Load() != 2 {
+		t.Errorf("%v, %d dropped in %d calls, want the first of two", err, e.Dropped(), s.calls.Load())
 	}
 }
