@@ -127,7 +127,10 @@ func (f *front) Record(sample Sample) {
 func (f *front) Close(ctx context.Context) error {
 	return f.life.Close(func() error {
 		if f.o.share != nil {
-			if err := f.publishOnce(ctx); err != nil {
+			ctx, cancel := context.WithTimeout(ctx, f.o.share.Interval) // for all services
+			defer cancel()
+			err := f.publishOnce(ctx)
+			if err != nil {
 				f.o.logger.Warn("router: the last of what was seen is not shared", "error", err)
 			}
 		}

@@ -9,10 +9,12 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/micro/go-platform/discovery"
 	"github.com/micro/go-platform/router"
 )
 
@@ -465,5 +467,56 @@ func TestExchangesThatEndAreFollowedAgain(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// swallowing is an exchange that takes what is published, and answers nothing once it is
+// silent.
+type swallowing struct {
+	*spoken
+	silent atomic.Bool
+}
+
+func (x *swallowing) Publish(ctx context.Context, r router.Report) error {
+	if x.silent.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return x.spoken.Publish(ctx, r)
+}
+
+func (*swallowing) Reports(ctx context.Context, _ string, _ func(router.Report)) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// Close waits for an exchange that does not answer once for all services, and not
+// for each.
+func TestCloseWithAnExchangeThatAnswersNothing(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			x := &swallowing{spoken: newSpoken()}
+			var all []discovery.Instance
+			for i, service := range []string{"greeter", "orders", "shop"} {
+				all = append(all, discovery.Instance{ID: service, Service: service, Address: fmt.Sprintf("10.0.0.1:%d", 80+i)})
+			}
+			w := on(t, all, router.WithSharing(x, router.Sharing{Interval: 3 * time.Second}))
+			for _, in := range all {
+				p, err := w.Pick(t.Context(), in.Service)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.Done(ok(in.ID))
+			}
+			synctest.Wait()
+			x.silent.Store(silent)
+			began, want := time.Now(), map[bool]time.Duration{true: 3 * time.Second}[silent]
+			if err := w.Router.Close(t.Context()); err != nil || time.Since(began) != want {
+				t.Errorf("silent %t: Close took %s, want %s: %v", silent, time.Since(began), want, err)
+			}
+			if sent := x.sent(); sent != map[bool]int{false: 3}[silent] {
+				t.Errorf("silent %t: %d reports were published", silent, sent)
+			}
+		})
 	}
 }
