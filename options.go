@@ -108,8 +108,9 @@ func WithHost(host string) Option {
 }
 
 // WithStopTimeout bounds how long Run takes to stop. What is not done by then is
-// cut off and counted as lost. The default is 25 s: five less than what
-// Kubernetes grants by default.
+// cut off and counted as lost; a part that still waits for its backend is left
+// behind a second later. The default is 25 s: five less than what Kubernetes grants
+// by default.
 func WithStopTimeout(d time.Duration) Option {
 	return func(o *options) error { return fronts.Positive("stop timeout", d, &o.stop) }
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -54,9 +55,9 @@ type App struct {
 	ran     atomic.Bool
 	life    *life.Life
 	// What is closed after the wrapper and what that closes, in reverse.
-	closers []func(context.Context) error
+	closers []closer
 	// The same of the wrapper's own parts, while there is no wrapper.
-	early []func(context.Context) error
+	early []closer
 }
 
 // New opens the parts of a service. Close or Run closes them.
@@ -99,7 +100,7 @@ func (a *App) openLog() error {
 	if err != nil {
 		return err
 	}
-	a.early = append(a.early, l.Close)
+	a.early = append(a.early, closer{"log", l.Close})
 	a.log = named{l, a.attrs()}
 	return nil
 }
@@ -131,14 +132,14 @@ func (a *App) openSignals() error {
 	if err != nil {
 		return err
 	}
-	a.early = append(a.early, a.trace.Close)
+	a.early = append(a.early, closer{"trace", a.trace.Close})
 	a.metrics, err = metrics.New(append([]metrics.Option{
 		metrics.WithRuntime(), metrics.WithLogger(a.Logger("metrics")), metrics.WithResource(resource(a.attrs())...),
 	}, o.metrics...)...)
 	if err != nil {
 		return err
 	}
-	a.early = append(a.early, a.metrics.Close)
+	a.early = append(a.early, closer{"metrics", a.metrics.Close})
 	a.monitor, err = monitor.New(append([]monitor.Option{
 		monitor.WithInstance(monitor.Instance{ID: o.self.ID, Service: o.self.Service, Version: o.self.Version, Zone: o.self.Zone}),
 		monitor.WithPhase(monitor.Starting), monitor.WithLogger(a.Logger("monitor")), monitor.WithExpected(a.there.of),
@@ -146,7 +147,7 @@ func (a *App) openSignals() error {
 	if err != nil {
 		return err
 	}
-	a.early = append(a.early, a.monitor.Close)
+	a.early = append(a.early, closer{"monitor", a.monitor.Close})
 	return nil
 }
 
@@ -157,7 +158,7 @@ func (a *App) openCalls() error {
 	if err != nil {
 		return err
 	}
-	a.closers = append(a.closers, without(a.discovery.Close))
+	a.closers = append(a.closers, without("discovery", a.discovery.Close))
 	a.there.registry.Store(&a.discovery)
 	routing := []router.Option{
 		router.WithDiscovery(a.discovery), router.WithPeers(o.self.Service, o.self.ID), router.WithLogger(a.Logger("router")),
@@ -169,7 +170,7 @@ func (a *App) openCalls() error {
 	if err != nil {
 		return err
 	}
-	a.early = append(a.early, a.router.Close)
+	a.early = append(a.early, closer{"router", a.router.Close})
 	if len(o.auth) == 0 {
 		return nil
 	}
@@ -177,7 +178,7 @@ func (a *App) openCalls() error {
 	if err != nil {
 		return err
 	}
-	a.early = append(a.early, without(a.auth.Close))
+	a.early = append(a.early, without("auth", a.auth.Close))
 	return nil
 }
 
@@ -188,36 +189,36 @@ func (a *App) openData() error {
 	if err != nil {
 		return err
 	}
-	a.closers = append(a.closers, without(a.config.Close))
+	a.closers = append(a.closers, without("config", a.config.Close))
 	store := []kv.Option{kv.WithLogger(a.Logger("kv"))}
 	if o.ring != nil {
 		backend, err := o.ring.Join(a.discovery, &o.self, a.Logger("kv"))
 		if err != nil {
 			return err
 		}
-		a.closers = append(a.closers, without(o.ring.Close))
+		a.closers = append(a.closers, without("ring", o.ring.Close))
 		store = append(store, backend, kv.WithLazy()) // it is no member until Run registers it
 	}
 	a.kv, err = kv.New(append(store, o.kv...)...)
 	if err != nil {
 		return err
 	}
-	a.closers = append(a.closers, without(a.kv.Close))
+	a.closers = append(a.closers, without("kv", a.kv.Close))
 	a.sync, err = sync.New(append([]sync.Option{sync.WithLogger(a.Logger("sync"))}, o.sync...)...)
 	if err != nil {
 		return err
 	}
-	a.closers = append(a.closers, without(a.sync.Close))
+	a.closers = append(a.closers, without("sync", a.sync.Close))
 	a.db, err = db.New(o.db...)
 	if err != nil {
 		return err
 	}
-	a.closers = append(a.closers, without(a.db.Close))
+	a.closers = append(a.closers, without("db", a.db.Close))
 	a.event, err = event.New(append([]event.Option{event.WithSource(o.self.Service), event.WithLogger(a.Logger("event"))}, o.event...)...)
 	if err != nil {
 		return err
 	}
-	a.closers = append(a.closers, a.event.Close)
+	a.closers = append(a.closers, closer{"event", a.event.Close})
 	return nil
 }
 
@@ -250,21 +251,52 @@ func (a *App) observe() {
 	a.db = store.DB(a.wrapper, a.db, a.db.Features().Backend)
 	a.event = wrapperevent.Stream(a.wrapper, a.event)
 	stop := wrapperconfig.Measure(a.metrics, a.config)
-	a.closers = append(a.closers, func(context.Context) error { stop(); return nil })
+	a.closers = append(a.closers, without("config", func() error { stop(); return nil }))
 }
 
-// without is a close that takes no context.
-func without(f func() error) func(context.Context) error {
-	return func(context.Context) error { return f() }
+// closer closes a part.
+type closer struct {
+	part  string
+	close func(context.Context) error
 }
 
-// closeAll calls all in reverse.
-func closeAll(ctx context.Context, all []func(context.Context) error) error {
-	var errs []error
-	for _, f := range slices.Backward(all) {
-		errs = append(errs, fault.Guard(func() error { return f(ctx) }))
+// without is the closer of a part whose close takes no context.
+func without(part string, f func() error) closer {
+	return closer{part, func(context.Context) error { return f() }}
+}
+
+// closeAll calls all in reverse. What ctx leaves no time for is begun at the same
+// time, and has a second: what need not wait for a backend is done by then, and what
+// does is left behind.
+func closeAll(ctx context.Context, all []closer) error {
+	errs, done := make([]error, len(all)), make([]chan struct{}, len(all))
+	for i, c := range slices.Backward(all) {
+		done[i] = make(chan struct{})
+		go func() {
+			defer close(done[i])
+			errs[i] = fault.Guard(func() error { return c.close(ctx) })
+		}()
+		select {
+		case <-done[i]:
+		case <-ctx.Done():
+		}
 	}
-	return errors.Join(errs...)
+	var lost []error
+	second, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	for i, c := range slices.Backward(all) {
+		select {
+		case <-done[i]:
+		case <-second.Done():
+		}
+		select {
+		case <-done[i]:
+			lost = append(lost, errs[i])
+		default:
+			lost = append(lost, fmt.Errorf("%s is not closed: %w", c.part, ctx.Err()))
+		}
+	}
+	return errors.Join(lost...)
 }
 
 // Close closes the parts of an App that does not run, or whose Run has returned.

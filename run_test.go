@@ -14,11 +14,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	gosync "sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/micro/go-platform"
@@ -887,5 +889,115 @@ func TestPartsWithoutRun(t *testing.T) {
 	}
 	if text := logs.String(); !strings.Contains(text, `"service.name":"greeter"`) || strings.Contains(text, "service.version") {
 		t.Errorf("want the service's name and no version, which was not given: %s", text)
+	}
+}
+
+// swallowing is a registry that accepts everything and answers nothing any more once
+// it is silent.
+type swallowing struct {
+	waiting
+	silent atomic.Bool
+}
+
+func (d *swallowing) answer(ctx context.Context) error {
+	if !d.silent.Load() {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+func (d *swallowing) Renew(ctx context.Context, _ discovery.Entry) error { return d.answer(ctx) }
+func (d *swallowing) Deregister(ctx context.Context, _ discovery.Entry) error {
+	return d.answer(ctx)
+}
+
+// slow is a server whose calls in progress take a while to end.
+type slow struct {
+	lasting
+	calls time.Duration
+}
+
+func (s *slow) Shutdown(ctx context.Context) error {
+	defer close(s.over)
+	select {
+	case <-time.After(s.calls):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// hung is a store that does not close until it is told.
+type hung struct {
+	kv.Driver
+	told chan struct{}
+}
+
+func (h hung) Close() error { <-h.told; return h.Driver.Close() }
+
+// Nothing that does not answer makes Run take longer than WithStopTimeout says, or
+// takes the time of the calls in progress. A registry that accepted everything and
+// answered nothing took all of it, and 5 s more; a part that did not close, for ever.
+func TestStopWithPartsThatDoNotAnswer(t *testing.T) {
+	quiet := make(chan os.Signal, 1)      // outside of all bubbles: the first Notify starts a goroutine that stays
+	signal.Notify(quiet, syscall.SIGALRM) // which nobody sends, and Windows has too
+	defer signal.Stop(quiet)
+	for name, c := range map[string]struct {
+		silent, hangs bool
+		takes         time.Duration
+		says          []string
+	}{
+		"all answer":                  {false, false, 11 * time.Second, nil},
+		"a silent registry":           {true, false, 21 * time.Second, []string{"deregister", "no answer within 5s"}},
+		"a store that does not close": {false, true, 26 * time.Second, []string{"kv is not closed"}},
+		"both":                        {true, true, 26 * time.Second, []string{"no answer within 5s", "kv is not closed", "discovery is not closed"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &swallowing{waiting: waiting{asked: make(chan struct{})}}
+				memory, err := kv.NewMemoryDriver()
+				if err != nil {
+					t.Fatal(err)
+				}
+				store := hung{memory, make(chan struct{})}
+				if !c.hangs {
+					close(store.told)
+				}
+				app, err := platform.New("greeter", platform.WithLog(log.ToWriter(io.Discard, log.JSON())),
+					platform.WithDiscovery(discovery.WithDriver("swallowing", func(context.Context) (discovery.Driver, error) { return d, nil })),
+					platform.WithKV(kv.WithDriver("hung", func(context.Context) (kv.Driver, error) { return store, nil })))
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := &slow{lasting{over: make(chan struct{})}, 10 * time.Second}
+				ctx, cancel := context.WithCancel(t.Context())
+				ran := make(chan error, 1)
+				go func() { ran <- app.Run(ctx, s) }()
+				<-d.asked
+				synctest.Wait()
+				d.silent.Store(c.silent)
+				cancel()
+				began := time.Now()
+				err = <-ran
+				if took := time.Since(began); took != c.takes {
+					t.Errorf("Run took %s to stop, want %s", took, c.takes)
+				}
+				if (err == nil) != (len(c.says) == 0) {
+					t.Errorf("Run: %v", err)
+				}
+				for _, want := range c.says {
+					if !strings.Contains(fmt.Sprint(err), want) {
+						t.Errorf("Run: %v, want %q in it", err, want)
+					}
+				}
+				if !s.served.Load() || strings.Contains(fmt.Sprint(err), "greeter: shutdown") {
+					t.Errorf("the calls in progress were cut off: %v", err)
+				}
+				if c.hangs {
+					close(store.told)
+				}
+				time.Sleep(time.Minute)
+			})
+		})
 	}
 }

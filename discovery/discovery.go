@@ -59,8 +59,9 @@ type Discovery interface {
 	// read-only. It does no I/O.
 	Changes(service string, since time.Time) []Change
 
-	// Close deregisters what was registered here, stops all watches and waits
-	// for them. Calls after it return ErrClosed, and Lookup false.
+	// Close deregisters what was registered here, within WithTimeout for all of
+	// it, stops all watches and waits for them. Calls after it return ErrClosed, and
+	// Lookup false.
 	Close() error
 }
 
@@ -82,8 +83,9 @@ type Registration interface {
 
 	// Deregister ends the heartbeats and removes the instance; readers see that
 	// at once and never take it for a crash. If the registry can't be reached,
-	// the error says so and the entry ends with its TTL. Calls after one that
-	// succeeded return nil. An entry that another process has taken over stays.
+	// the error says so and the entry ends with its TTL. It waits for the
+	// registry until ctx ends, or for WithTimeout if ctx has no deadline. Calls after
+	// one that succeeded return nil. An entry that another process has taken over stays.
 	Deregister(ctx context.Context) error
 
 	// Err is nil while the registry has confirmed the instance within its TTL,

@@ -56,6 +56,7 @@
 //
 // # Closing
 //
-// Close ends waits and locks and releases them. A client that was given with a
+// Close ends waits and locks and releases them, within WithTimeout for all of
+// them; what it can't release ends with its TTL. A client that was given with a
 // backend's WithClient stays open.
 package sync

@@ -17,11 +17,12 @@ import (
 // Close ends the service in order: it says that the process drains,
 // deregisters, closes the subscriptions of wrapper/event, waits until no call
 // is in progress, runs what WithOnClose gave, and flushes and closes the parts
-// that the Wrapper was given. ctx bounds all of
-// it, and calls in progress have nine tenths of its time, so that something is
-// left for what comes after them; what is left when it ends is still done, as far
-// as that needs no waiting.
-// Close is idempotent.
+// that the Wrapper was given. Close is idempotent.
+//
+// ctx bounds all of it, and nothing that does not answer takes the time of what
+// comes later: deregistering has a quarter of it, at most 5 s, the calls in
+// progress have nine tenths of what is left then, and each part half. What is left
+// when ctx ends is still done, as far as that needs no waiting.
 func (w *Wrapper) Close(ctx context.Context) error {
 	return w.life.Close(func() error {
 		var errs []error
@@ -46,19 +47,19 @@ func (w *Wrapper) Close(ctx context.Context) error {
 		}
 		w.client.CloseIdleConnections()
 		if w.o.router != nil {
-			do(w.o.router.Close)
+			do(half(w.o.router.Close))
 		}
 		if w.o.auth != nil {
 			do(func(context.Context) error { return w.o.auth.Close() })
 		}
 		if w.o.monitor != nil {
-			do(w.o.monitor.Close)
+			do(half(w.o.monitor.Close))
 		}
 		if w.o.trace != nil {
-			do(w.o.trace.Close)
+			do(half(w.o.trace.Close))
 		}
 		if w.o.metrics != nil {
-			do(w.o.metrics.Close)
+			do(half(w.o.metrics.Close))
 		}
 		for _, stop := range w.measured.take() {
 			do(stop)
@@ -105,13 +106,34 @@ func (s *sources) take() []func(context.Context) error {
 	return out
 }
 
+// within returns a context that has a share of ctx's time, if that is bounded, and
+// at most limit, if there is one.
+func within(ctx context.Context, share float64, limit time.Duration) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if ok {
+		left := time.Duration(share * float64(time.Until(deadline)))
+		if limit == 0 || left < limit {
+			limit = left
+		}
+	}
+	if limit == 0 && !ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+// half calls f with half of the time that there is.
+func half(f func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ctx, cancel := within(ctx, .5, 0)
+		defer cancel()
+		return f(ctx)
+	}
+}
+
 // drainMost is drain within nine tenths of the time of ctx.
 func (w *Wrapper) drainMost(ctx context.Context) error {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return w.drain(ctx)
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Until(deadline)*9/10)
+	ctx, cancel := within(ctx, .9, 0)
 	defer cancel()
 	return w.drain(ctx)
 }

@@ -38,16 +38,23 @@ func (w *Wrapper) AddRegistration(r discovery.Registration) {
 // own reports whether r is of the service that is wrapped.
 func (w *Wrapper) own(r discovery.Registration) bool { return r.Instance().Service == w.o.name }
 
-// deregister takes all instances out of the registry.
+// deregister takes all instances out of the registry, at the same time. A registry
+// that accepts everything and answers nothing must not take the time of the calls
+// in progress: their entries end with their TTL.
 func (w *Wrapper) deregister(ctx context.Context) error {
 	w.registrations.mu.Lock()
 	all := w.registrations.all
 	w.registrations.mu.Unlock()
-	var errs []error
-	for _, r := range all {
-		errs = append(errs, r.Deregister(ctx))
+	began := time.Now()
+	bounded, cancel := within(ctx, .25, registryTimeout)
+	defer cancel()
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, r := range all {
+		wg.Go(func() { errs[i] = fault.Guard(func() error { return r.Deregister(bounded) }) })
 	}
-	return errors.Join(errs...)
+	wg.Wait()
+	return fault.Late(ctx, time.Since(began).Round(time.Millisecond), errors.Join(errs...))
 }
 
 // announce keeps a registration's status what the monitor says: an instance
@@ -74,7 +81,7 @@ func (w *Wrapper) announce(ctx context.Context, r discovery.Registration) {
 		if status == said {
 			continue
 		}
-		limited, cancel := context.WithTimeout(ctx, announceTimeout)
+		limited, cancel := context.WithTimeout(ctx, registryTimeout)
 		err := fault.Guard(func() error {
 			return r.Update(limited, func(in *discovery.Instance) { in.Status = status })
 		})
@@ -86,4 +93,5 @@ func (w *Wrapper) announce(ctx context.Context, r discovery.Registration) {
 	}
 }
 
-const announceTimeout = 5 * time.Second
+// registryTimeout bounds one question to the registry.
+const registryTimeout = 5 * time.Second

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -278,11 +279,11 @@ func TestAsWhatTheMonitorReports(t *testing.T) {
 type stubborn struct {
 	*listed
 	err     error
-	removed *int
+	removed *atomic.Int32
 }
 
 func (s stubborn) Update(context.Context, func(*discovery.Instance)) error { return s.err }
-func (s stubborn) Deregister(context.Context) error                        { *s.removed++; return s.err }
+func (s stubborn) Deregister(context.Context) error                        { s.removed.Add(1); return s.err }
 
 // That readiness could not be announced is logged, and Close deregisters all that it
 // can, and says what it could not.
@@ -294,7 +295,7 @@ func TestARegistryThatRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			removed := 0
+			var removed atomic.Int32
 			m := phases{ready: make(chan bool)}
 			opts := []wrapper.Option{wrapper.WithName("orders"), wrapper.WithMonitor(m), wrapper.WithLog(lg), wrapper.WithDrain(1)}
 			for range 2 {
@@ -308,8 +309,8 @@ func TestARegistryThatRefuses(t *testing.T) {
 			m.ready <- false
 			synctest.Wait()
 			err = w.Close(t.Context())
-			if !errors.Is(err, refused) || (err == nil) != (refused == nil) || removed != 2 {
-				t.Errorf("refused with %v: Close: %v, after %d were removed", refused, err, removed)
+			if !errors.Is(err, refused) || (err == nil) != (refused == nil) || removed.Load() != 2 {
+				t.Errorf("refused with %v: Close: %v, after %d were removed", refused, err, removed.Load())
 			}
 			if logged := strings.Count(lines.String(), "readiness not announced"); (logged == 2) != (refused != nil) || logged == 1 {
 				t.Errorf("refused with %v: logged %d times: %s", refused, logged, lines.String())
