@@ -317,41 +317,30 @@ type theirs struct {
 
 func (s theirs) Context() trace.SpanContext { return s.sc }
 
-// A server takes its caller's span id only where spans are shared, and only from
-// another process.
+// Every span has an id of its own, and its parent's beside it.
 func TestWhoseSpanIDAServerHas(t *testing.T) {
 	remote := trace.SpanContext{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, ParentID: trace.SpanID{3}, Flags: trace.Sampled, State: "a=b"}
-	for _, shared := range []bool{true, false} {
-		for _, kind := range []trace.Kind{trace.Server, trace.Client} {
-			for _, from := range []string{"elsewhere", "here", "nowhere"} {
-				opts := []trace.Option{}
-				if shared {
-					opts = append(opts, trace.WithSharedSpans())
-				}
-				tr, store := newTracer(t, opts...)
-				ctx, before := context.Background(), remote
-				switch from {
-				case "elsewhere":
-					ctx = trace.ContextWithRemote(ctx, remote)
-				case "here":
-					var outer trace.Span
-					ctx, outer = tr.Start(ctx, "outer")
-					before = outer.Context()
-				default:
-					before = trace.SpanContext{}
-				}
-				_, s := tr.Start(ctx, "x", trace.OfKind(kind))
-				s.End()
-				tr.Flush(t.Context())
-				got, _ := store.Trace(s.Context().TraceID)
-				d, joins := got.Spans[0], shared && kind == trace.Server && from == "elsewhere"
-				want := before.SpanID
-				if joins {
-					want = before.ParentID
-				}
-				if d.Shared != joins || (d.Context.SpanID == before.SpanID) != joins || d.Context.ParentID != want || d.Inbound != (from == "elsewhere") || d.Context.State != before.State {
-					t.Errorf("shared %v, kind %v, from %s: %+v", shared, kind, from, d)
-				}
+	for _, kind := range []trace.Kind{trace.Server, trace.Client} {
+		for _, from := range []string{"elsewhere", "here", "nowhere"} {
+			tr, store := newTracer(t)
+			ctx, before := context.Background(), remote
+			switch from {
+			case "elsewhere":
+				ctx = trace.ContextWithRemote(ctx, remote)
+			case "here":
+				var outer trace.Span
+				ctx, outer = tr.Start(ctx, "outer")
+				before = outer.Context()
+			default:
+				before = trace.SpanContext{}
+			}
+			_, s := tr.Start(ctx, "x", trace.OfKind(kind))
+			s.End()
+			tr.Flush(t.Context())
+			got, _ := store.Trace(s.Context().TraceID)
+			d := got.Spans[0]
+			if d.Shared || d.Context.SpanID == before.SpanID || d.Context.ParentID != before.SpanID || d.Inbound != (from == "elsewhere") || d.Context.State != before.State {
+				t.Errorf("kind %v, from %s: %+v", kind, from, d)
 			}
 		}
 	}

@@ -28,7 +28,7 @@
 // A span that isn't sampled has ids and is passed on in headers; it records
 // nothing and reads no clock. Nothing here blocks the caller: a span that finds
 // a queue full (WithQueue) is dropped and counted. While a backend keeps up
-// nothing is lost; while it is unavailable batches are tried again (WithRetryFor), at
+// nothing is lost; while it is unavailable batches are tried again for a minute, at
 // growing distances or when its Retry-After says.
 //
 // Headers are read in the forms W3C, B3 (single, then multi) and X-Micro, and

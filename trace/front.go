@@ -109,8 +109,6 @@ func (t *tracer) start(ctx context.Context, name string, o *StartOptions) (conte
 	switch {
 	case !parent.IsValid():
 		sc.TraceID, sc.Flags = newTraceID(), Random
-	case t.shared && parent.Remote && o.Kind == Server:
-		sc.TraceID, sc.SpanID, sc.ParentID, sc.State = parent.TraceID, parent.SpanID, parent.ParentID, parent.State
 	default:
 		sc.TraceID, sc.ParentID, sc.State = parent.TraceID, parent.SpanID, parent.State
 	}
@@ -129,7 +127,6 @@ func (t *tracer) start(ctx context.Context, name string, o *StartOptions) (conte
 	}
 	s := &span{node: node{ctx: ctx, sc: sc}, tracer: t, local: local, start: o.Start, kind: o.Kind, name: name, remote: o.Remote}
 	s.inbound = parent.Remote && parent.IsValid()
-	s.shared = t.shared && parent.Remote && o.Kind == Server && parent.IsValid()
 	s.tags = s.few[:0]
 	for _, l := range o.Links {
 		s.Link(l.Context, l.Tags...)

@@ -22,14 +22,13 @@ type options struct {
 	injectors  []Propagator
 	keep       []func(SpanData) bool
 	maxHeld    int64
-	shared     bool
 	limits     Limits
 	spans      int
 	bytes      int
 	batch      int
 	every      time.Duration
 	timeout    time.Duration // of a request
-	retryFor   time.Duration
+	retryFor   time.Duration // how long a batch is tried again
 	dial       time.Duration
 	lazy       bool
 	logger     *slog.Logger
@@ -168,12 +167,6 @@ func SlowerThan(d time.Duration) func(SpanData) bool {
 	return func(s SpanData) bool { return s.Duration > d }
 }
 
-// WithSharedSpans gives a server span the id of its caller's client span, as
-// B3 did at first, instead of one of its own.
-func WithSharedSpans() Option {
-	return func(o *options) error { o.shared = true; return nil }
-}
-
 // WithLimits bounds what one span holds.
 func WithLimits(l Limits) Option {
 	return func(o *options) error {
@@ -213,11 +206,6 @@ func WithBatch(n int, every time.Duration) Option {
 // deadline. The default is 10 s.
 func WithTimeout(d time.Duration) Option {
 	return func(o *options) error { o.timeout = d; return positive("WithTimeout", int64(d)) }
-}
-
-// WithRetryFor bounds how long a batch is tried again. The default is 1 min.
-func WithRetryFor(d time.Duration) Option {
-	return func(o *options) error { o.retryFor = d; return positive("WithRetryFor", int64(d)) }
 }
 
 // WithDialTimeout bounds how long New waits for each reporter's backend to

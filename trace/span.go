@@ -82,7 +82,6 @@ type span struct {
 	local   *localTrace // not nil if the sampler left it out and WithKeep may bring it back
 	start   time.Time
 	kind    Kind
-	shared  bool
 	inbound bool // the parent is remote
 
 	mu      sync.Mutex
@@ -245,7 +244,7 @@ func (s *span) end(took time.Duration) {
 // data is the span as reporters see it. It shares s's slices.
 func (s *span) data() SpanData {
 	return SpanData{
-		Context: s.sc, Shared: s.shared, Inbound: s.inbound, Name: s.name, Kind: s.kind, Start: s.start, Duration: s.took,
+		Context: s.sc, Inbound: s.inbound, Name: s.name, Kind: s.kind, Start: s.start, Duration: s.took,
 		Local: s.tracer.local, Remote: s.remote, Tags: s.tags, Events: s.events, Links: s.links, Err: s.err, Dropped: s.dropped,
 	}
 }

@@ -96,7 +96,7 @@ type Endpoint struct {
 // not be changed: reporters share its slices.
 type SpanData struct {
 	Context  SpanContext
-	Shared   bool // Context.SpanID was the caller's own (B3 style join)
+	Shared   bool // Context.SpanID is the caller's own, as in B3's joins: of another program's spans
 	Inbound  bool // the parent is a span of another process
 	Name     string
 	Kind     Kind

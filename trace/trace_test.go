@@ -415,23 +415,15 @@ func TestKeepHoldsABoundedNumber(t *testing.T) {
 	}
 }
 
-func TestSharedSpansJoinTheCallers(t *testing.T) {
-	tr, store := newTracer(t, trace.WithSharedSpans(), trace.WithService("s"))
-	ctx, root := tr.Start(t.Context(), "root")
-	ctx, client := tr.Start(ctx, "call", trace.OfKind(trace.Client))
-	h := trace.Header{}
-	trace.B3Multi().Inject(client.Context(), h)
-	_, server := tr.Start(tr.Extract(context.Background(), h), "call", trace.OfKind(trace.Server))
-	server.End()
-	client.End()
-	root.End()
-	_ = ctx
-	c, s := client.Context(), server.Context()
-	if s.SpanID != c.SpanID || s.ParentID != c.ParentID {
-		t.Errorf("server %+v, client %+v", s, c)
-	}
-	tr.Flush(t.Context())
-	got, _ := store.Trace(c.TraceID)
+// Of a foreign program's spans, those of both sides may have one id.
+func TestSharedSpansStandBelowTheCallers(t *testing.T) {
+	local := trace.Endpoint{Service: "s"}
+	call := trace.SpanContext{SpanID: trace.SpanID{2}, ParentID: trace.SpanID{1}}
+	got := trace.Trace{Spans: []trace.SpanData{
+		{Name: "root", Local: local, Context: trace.SpanContext{SpanID: trace.SpanID{1}}},
+		{Name: "call", Local: local, Kind: trace.Client, Context: call},
+		{Name: "call", Local: local, Kind: trace.Server, Context: call, Shared: true},
+	}}
 	lines := strings.Split(strings.TrimSpace(got.Tree()), "\n")
 	for i, want := range []string{"s root", "└─ s call (client)", "   └─ s call (server)"} {
 		if !strings.HasPrefix(lines[i], want) {
@@ -529,7 +521,7 @@ func TestNewRefusesWhatCannotBe(t *testing.T) {
 		"rule of nobody": trace.WithSampler(trace.ByName(trace.Always(), trace.Rule{Name: "x"})),
 		"negative limit": trace.WithLimits(trace.Limits{Tags: -1}), "batch of 0": trace.WithBatch(0, 1),
 		"limit of events": trace.WithLimits(trace.Limits{Events: -1}), "of links": trace.WithLimits(trace.Limits{Links: -1}), "of bytes": trace.WithLimits(trace.Limits{ValueBytes: -1}),
-		"batch at once": trace.WithBatch(1, 0), "queue without bytes": trace.WithQueue(1, 0), "retry": trace.WithRetryFor(0), "dial": trace.WithDialTimeout(0), "timeout": trace.WithTimeout(0),
+		"batch at once": trace.WithBatch(1, 0), "queue without bytes": trace.WithQueue(1, 0), "dial": trace.WithDialTimeout(0), "timeout": trace.WithTimeout(0),
 		"service": trace.WithService(""), "log": trace.ToLog(nil), "extract": trace.WithExtract(trace.W3C(), nil), "fewer than none": trace.WithKeep(-1, trace.Failed),
 		"otherwise": trace.WithSampler(trace.ByName(nil)), "root": trace.WithSampler(trace.ParentOr(nil)),
 	} {
@@ -541,7 +533,7 @@ func TestNewRefusesWhatCannotBe(t *testing.T) {
 			t.Errorf("%s: a tracer", name)
 		}
 	}
-	tr, err := trace.New(trace.WithQueue(1, 1), trace.WithBatch(1, 1), trace.WithRetryFor(1), trace.WithTimeout(1), trace.WithDialTimeout(time.Hour), trace.WithLimits(trace.Limits{}),
+	tr, err := trace.New(trace.WithQueue(1, 1), trace.WithBatch(1, 1), trace.WithTimeout(1), trace.WithDialTimeout(time.Hour), trace.WithLimits(trace.Limits{}),
 		trace.WithKeep(0, trace.Failed), trace.WithBaggage("a"), trace.WithSampler(trace.ParentOr(trace.ByName(trace.Always(), trace.Rule{Name: "*", Sampler: trace.Never()}))))
 	if err != nil {
 		t.Fatalf("the least of each: %v", err)

@@ -79,17 +79,8 @@ func WithInterval(d time.Duration) Option {
 	return func(o *options) error { return fronts.Positive("interval", d, &o.every) }
 }
 
-// WithTurn is how long a relay that shows no life keeps others from taking
-// over. The default is 10 s.
-func WithTurn(d time.Duration) Option {
-	return func(o *options) error {
-		if d < 10*time.Millisecond {
-			return fault.Markf(event.ErrInvalid, "turn of %v", d)
-		}
-		o.turn = d
-		return nil
-	}
-}
+// turn is how long a relay that shows no life keeps others from taking over.
+const turn = 10 * time.Second
 
 // WithMaxFailures is how often publishing a row may fail before the relay goes on
 // without it. That the stream is unavailable is no failure of a row. The
@@ -110,7 +101,7 @@ const scope = "event/outbox"
 // the database of the engine, which stays open. Of a *sql.DB of your own
 // engine/sql.FromDB makes one.
 func New(ctx context.Context, e *engine.Engine, opts ...Option) (*Outbox, error) {
-	o := options{log: slog.New(slog.DiscardHandler), every: 100 * time.Millisecond, batch: 100, turn: 10 * time.Second, failures: 10}
+	o := options{log: slog.New(slog.DiscardHandler), every: 100 * time.Millisecond, batch: 100, turn: turn, failures: 10}
 	db, err := e.Conn()
 	if err != nil {
 		return nil, fault.Wrap(scope, "new", "", err)

@@ -322,7 +322,7 @@ func TestBadInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for name, opt := range map[string]outbox.Option{"nil": nil, "logger": outbox.WithLogger(nil), "interval": outbox.WithInterval(0), "turn": outbox.WithTurn(0), "failures": outbox.WithMaxFailures(0)} {
+	for name, opt := range map[string]outbox.Option{"nil": nil, "logger": outbox.WithLogger(nil), "interval": outbox.WithInterval(0), "failures": outbox.WithMaxFailures(0)} {
 		if _, err := outbox.New(t.Context(), engine.FromDB(engine.SQLite, db.DB), opt); !errors.Is(err, event.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -33,7 +33,7 @@ func serve(ctx context.Context, d discovery.Discovery, id string, secret []byte,
 		return "", nil, err
 	}
 	store, err1 := kv.New(ring.Backend(node), kv.WithNamespace("users"), kv.WithLazy())
-	users, err2 := cache.NewLoader(store, time.Minute, cache.WithJitter(0.1)) // one lookup, however many ask
+	users, err2 := cache.NewLoader(store, time.Minute) // one lookup, however many ask
 	l, err3 := net.Listen("tcp", "127.0.0.1:0")
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return "", nil, errors.Join(err, node.Close())

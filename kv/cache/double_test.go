@@ -273,21 +273,15 @@ func TestLoaderOptions(t *testing.T) {
 		opt   cache.LoaderOption
 		ok    bool
 	}{
-		"no store":            {nil, time.Minute, cache.WithStale(0), false},
-		"no TTL":              {newStore(t), 0, cache.WithStale(0), false},
-		"too short a TTL":     {newStore(t), time.Millisecond - 1, cache.WithStale(0), false},
-		"the shortest TTL":    {newStore(t), time.Millisecond, cache.WithStale(0), true},
-		"a nil option":        {newStore(t), time.Minute, nil, false},
-		"stale before":        {newStore(t), time.Minute, cache.WithStale(-1), false},
-		"not stale":           {newStore(t), time.Minute, cache.WithStale(0), true},
-		"negative before":     {newStore(t), time.Minute, cache.WithNegative(-1), false},
-		"not negative":        {newStore(t), time.Minute, cache.WithNegative(0), true},
-		"less than no jitter": {newStore(t), time.Minute, cache.WithJitter(-0.01), false},
-		"no jitter":           {newStore(t), time.Minute, cache.WithJitter(0), true},
-		"all jitter":          {newStore(t), time.Minute, cache.WithJitter(1), true},
-		"more than all":       {newStore(t), time.Minute, cache.WithJitter(1.01), false},
-		"no time":             {newStore(t), time.Minute, cache.WithLoadTimeout(0), false},
-		"little time":         {newStore(t), time.Minute, cache.WithLoadTimeout(1), true},
+		"no store":         {nil, time.Minute, cache.WithStale(0), false},
+		"no TTL":           {newStore(t), 0, cache.WithStale(0), false},
+		"too short a TTL":  {newStore(t), time.Millisecond - 1, cache.WithStale(0), false},
+		"the shortest TTL": {newStore(t), time.Millisecond, cache.WithStale(0), true},
+		"a nil option":     {newStore(t), time.Minute, nil, false},
+		"stale before":     {newStore(t), time.Minute, cache.WithStale(-1), false},
+		"not stale":        {newStore(t), time.Minute, cache.WithStale(0), true},
+		"negative before":  {newStore(t), time.Minute, cache.WithNegative(-1), false},
+		"not negative":     {newStore(t), time.Minute, cache.WithNegative(0), true},
 	} {
 		l, err := cache.NewLoader(c.store, c.ttl, c.opt)
 		if (err == nil) != c.ok || err != nil && (!errors.Is(err, kv.ErrInvalid) || l != nil) {

@@ -29,7 +29,7 @@ type Loader struct {
 // NewLoader returns a loader whose items live for ttl in store. Close it before
 // the store.
 func NewLoader(store kv.KV, ttl time.Duration, opts ...LoaderOption) (*Loader, error) {
-	o := loaderOptions{jitter: 0.1, timeout: 30 * time.Second}
+	o := loaderOptions{jitter: jitter}
 	err := fronts.Apply(&o, opts)
 	if err == nil && (fronts.Nil(store) || ttl < time.Millisecond) {
 		err = invalidf("NewLoader wants a store and a TTL of 1ms or more")
@@ -46,7 +46,7 @@ func NewLoader(store kv.KV, ttl time.Duration, opts ...LoaderOption) (*Loader, e
 // GetOrLoad returns the item at key. If it is not there, load is called for it,
 // and what it returns is stored and returned to all who wait. An error of load
 // is returned to them and not stored, but for kv.ErrNotFound see WithNegative. load's
-// context is not ctx: it ends with WithLoadTimeout or Close, so a caller that leaves
+// context is not ctx: it ends after 30 s or with Close, so a caller that leaves
 // spoils nothing. A store that is unavailable is passed by: the loaded value is
 // returned, with revision 0 if it could not be stored.
 func (l *Loader) GetOrLoad(ctx context.Context, key string, load func(ctx context.Context) ([]byte, error)) (kv.Item, error) {
@@ -94,7 +94,7 @@ func (l *Loader) rest(key string, d time.Duration, absent bool) {
 }
 
 func (l *Loader) load(ctx context.Context, key string, load func(context.Context) ([]byte, error), refresh bool) (kv.Item, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	if !refresh {
 		// Between the caller's look and this flight another one may have ended.
