@@ -204,7 +204,7 @@ var openers = []struct {
 	{"db/sql mysql", "mysql", openDB(func(a string) db.Option { return dbsql.MySQL(a) })},
 	{"db/sql postgres", "postgres postgresql", openDB(func(a string) db.Option { return dbsql.Postgres(a) })},
 	{"db/elastic", "http https", openDB(func(a string) db.Option { return elastic.Backend(a) })},
-	{"db/cassandra", "cassandra", openDB(func(a string) db.Option { return cassandra.Backend(a, cassandra.WithTimeouts(soon, soon)) })},
+	{"db/cassandra", "cassandra", openDB(func(a string) db.Option { return cassandra.Backend(a, cassandra.WithTimeout(soon)) })},
 	{"config/etcd", "etcd etcds", openConfig(func(a string) config.Source { return configetcd.Source(a, "k") })},
 	{"config/consul", "consul consuls", openConfig(func(a string) config.Source { return configconsul.Source(a, "k") })},
 	{"config/url", "http https", openConfig(func(a string) config.Source { return url.Source(a) })},

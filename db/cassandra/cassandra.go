@@ -34,7 +34,7 @@ type config struct {
 	tls            *tls.Config
 	consistency    gocql.Consistency
 	maxConns       int
-	dial, answer   time.Duration
+	answer         time.Duration
 	buckets        int
 	scanLimit      int
 	log            *slog.Logger
@@ -111,16 +111,13 @@ func WithConsistency(level gocql.Consistency) Option {
 // follows the cluster's state. Each carries thousands of calls at once.
 const connsPerNode = 2
 
-// WithTimeouts bounds making a connection and waiting for one answer. The
-// defaults are 5 s and 11 s; 0 keeps the default.
-func WithTimeouts(dial, answer time.Duration) Option {
-	return func(c *config) error {
-		if dial < 0 || answer < 0 {
-			return fault.Markf(db.ErrInvalid, "timeouts %v and %v", dial, answer)
-		}
-		c.dial, c.answer = dial, answer
-		return nil
-	}
+// dialTimeout bounds making a connection.
+const dialTimeout = 5 * time.Second
+
+// WithTimeout bounds the wait for one answer. The default is 11 s, more than the
+// server's own: it knows better what became of a write.
+func WithTimeout(d time.Duration) Option {
+	return func(c *config) error { return fronts.Positive("timeout", d, &c.answer) }
 }
 
 // WithBuckets sets over how many partitions the entries of one key are spread
@@ -166,7 +163,6 @@ func open(base config, opts []Option) db.Option {
 		if !keyspaceForm.MatchString(c.keyspace) {
 			return nil, fault.Markf(db.ErrInvalid, "keyspace %q, want a letter, then letters, digits and '_', up to 48", c.keyspace)
 		}
-		c.dial = cmp.Or(c.dial, 5*time.Second)
 		c.answer = cmp.Or(c.answer, 11*time.Second)
 		return newDriver(c), nil
 	})

@@ -32,7 +32,7 @@ func TestThreeNodesChaos(t *testing.T) {
 		eventually(t, "the node sees the others", func() bool { return peers(t, three, s.Addr()) == 2 })
 	}
 	t.Run("Everything", func(t *testing.T) { everything(t, three) })
-	backend := three.backend(cassandra.WithConsistency(gocql.Quorum), cassandra.WithTimeouts(5*time.Second, 5*time.Second)) // of a node that says nothing
+	backend := three.backend(cassandra.WithConsistency(gocql.Quorum), cassandra.WithTimeout(5*time.Second)) // of a node that says nothing
 	t.Run("ANodeFailsUnderFiftyWriters", func(t *testing.T) { nodeFailsUnderWriters(t, three.all[2], backend) })
 	t.Run("NodesFail", func(t *testing.T) { nodesFail(t, three.all, backend) })
 }

@@ -23,7 +23,7 @@ type driver struct {
 
 func newDriver(c config) *driver {
 	return &driver{
-		c: c, sessions: sessions{c: c, life: life.New(), dial: newDialer(c.dial), log: logger{c.log}, session: c.client},
+		c: c, sessions: sessions{c: c, life: life.New(), dial: newDialer(dialTimeout), log: logger{c.log}, session: c.client},
 		ensuring: make(chan struct{}, 1), tables: map[string]*table{},
 	}
 }

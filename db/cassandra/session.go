@@ -98,7 +98,7 @@ func (s *sessions) close() {
 func (c *config) connect(dial *dialer, log logger) (*gocql.Session, error) {
 	cluster := gocql.NewCluster(c.hosts...)
 	cluster.Dialer, cluster.Port = dial, c.port
-	cluster.Timeout, cluster.WriteTimeout, cluster.ConnectTimeout = c.answer, c.answer, c.dial
+	cluster.Timeout, cluster.WriteTimeout, cluster.ConnectTimeout = c.answer, c.answer, dialTimeout
 	cluster.Consistency, cluster.SerialConsistency = c.consistency, c.serial()
 	cluster.NumConns = c.maxConns
 	cluster.Metadata.CacheMode = gocql.KeyspaceOnly // to know who has the copies

@@ -60,7 +60,7 @@ func TestServersLimitKeepsTheOldValue(t *testing.T) {
 
 func TestCancelReturnsAtOnce(t *testing.T) {
 	p := netfault.New(t, servertest.SharedMemcached(t).Addr())
-	store := opener(memcached.Backend(p.Addr(), memcached.WithTimeouts(time.Minute, time.Minute)))(t, kv.WithTimeout(time.Minute))
+	store := opener(memcached.Backend(p.Addr(), memcached.WithTimeout(time.Minute)))(t, kv.WithTimeout(time.Minute))
 	defer store.Close()
 	_, _ = store.Get(t.Context(), "k")
 	p.Hold(netfault.Replies)
@@ -189,7 +189,7 @@ func TestLinearizable(t *testing.T) {
 	t.Parallel()
 	p := netfault.New(t, servertest.SharedMemcached(t).Addr())
 	kvtest.Linearizable(t, func() kv.KV {
-		return opener(memcached.Backend(p.Addr(), memcached.WithTimeouts(0, 3*time.Second)))(t)
+		return opener(memcached.Backend(p.Addr(), memcached.WithTimeout(3*time.Second)))(t)
 	}, kvtest.Chaos(time.Second), kvtest.Trouble(p.CutReplies, p.Reset, nil))
 }
 
@@ -199,7 +199,7 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("address %q: %v", addr, err)
 		}
 	}
-	for _, opt := range []memcached.Option{nil, memcached.WithTLS(nil), memcached.WithTimeouts(-1, 0)} {
+	for _, opt := range []memcached.Option{nil, memcached.WithTLS(nil), memcached.WithTimeout(0), memcached.WithTimeout(-1)} {
 		if _, err := kv.New(memcached.Backend("h:1", opt)); !errors.Is(err, kv.ErrInvalid) {
 			t.Errorf("a bad option: %v", err)
 		}

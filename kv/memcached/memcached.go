@@ -8,7 +8,7 @@ import (
 	"github.com/bradfitz/gomemcache/memcache"
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/conn/memcached"
-	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	"github.com/micro/go-platform/kv"
 )
 
@@ -39,16 +39,9 @@ func WithTLS(t *tls.Config) Option {
 	return func(c *config) error { return conn.SetTLS(&c.TLS, t) }
 }
 
-// WithTimeouts bounds making a connection and one round trip. The defaults are
-// 2 s and 3 s; 0 keeps the default.
-func WithTimeouts(dial, answer time.Duration) Option {
-	return func(c *config) error {
-		if dial < 0 || answer < 0 {
-			return fault.Markf(kv.ErrInvalid, "timeouts %v and %v", dial, answer)
-		}
-		c.DialTimeout, c.Timeout = dial, answer
-		return nil
-	}
+// WithTimeout bounds one round trip. The default is 3 s.
+func WithTimeout(d time.Duration) Option {
+	return func(c *config) error { return fronts.Positive("timeout", d, &c.Timeout) }
 }
 
 func open(c config, opts []Option) kv.Option {

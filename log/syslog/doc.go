@@ -11,7 +11,7 @@
 // The severity follows the level: debug, info, warning, error, and critical from
 // log.LevelFatal up. The logger is the message id. The message is followed by
 // the attributes as key=value pairs. A message over UDP or a Unix socket that
-// does not fit is cut at 8 KiB (WithMaxBytes).
+// does not fit is cut at 8 KiB (WithMaxDatagram).
 //
 // # Errors
 //

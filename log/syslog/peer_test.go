@@ -27,8 +27,8 @@ func TestLimitsOfOptions(t *testing.T) {
 	}{
 		"facility 0": {syslog.WithFacility(0), ""}, "facility 23": {syslog.WithFacility(23), ""},
 		"facility -1": {syslog.WithFacility(-1), "facility -1"}, "facility 24": {syslog.WithFacility(24), "facility 24"},
-		"480 bytes": {syslog.WithMaxBytes(480), ""}, "479 bytes": {syslog.WithMaxBytes(479), "WithMaxBytes(479)"},
-		"65507 bytes": {syslog.WithMaxBytes(65507), ""}, "65508 bytes": {syslog.WithMaxBytes(65508), "WithMaxBytes(65508)"},
+		"480 bytes": {syslog.WithMaxDatagram(480), ""}, "479 bytes": {syslog.WithMaxDatagram(479), "WithMaxDatagram(479)"},
+		"65507 bytes": {syslog.WithMaxDatagram(65507), ""}, "65508 bytes": {syslog.WithMaxDatagram(65508), "WithMaxDatagram(65508)"},
 		"no TLS": {syslog.WithTLS(nil), "TLS"}, "nil": {nil, "option 1 is nil"},
 	} {
 		l, err := log.New(syslog.Backend("udp://127.0.0.1:9", c.opt), log.WithLazy())

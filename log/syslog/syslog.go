@@ -53,12 +53,12 @@ func WithApp(name string) Option {
 	return func(o *options) error { o.app = name; return nil }
 }
 
-// WithMaxBytes bounds a message in a datagram. The default is 8192; RFC 5426
+// WithMaxDatagram bounds a message in a datagram. The default is 8192; RFC 5426
 // promises no more than 480.
-func WithMaxBytes(n int) Option {
+func WithMaxDatagram(n int) Option {
 	return func(o *options) error {
 		if n < 480 || n > 65507 {
-			return fault.Markf(fault.Invalid, "WithMaxBytes(%d), want 480 to 65507", n)
+			return fault.Markf(fault.Invalid, "WithMaxDatagram(%d), want 480 to 65507", n)
 		}
 		o.max = n
 		return nil

@@ -79,7 +79,7 @@ func TestUnixgramMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	l, err := log.New(syslog.Backend("unixgram://"+path, syslog.WithHost(""), syslog.WithApp("app"), syslog.WithMaxBytes(500)))
+	l, err := log.New(syslog.Backend("unixgram://"+path, syslog.WithHost(""), syslog.WithApp("app"), syslog.WithMaxDatagram(500)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestUnixgramMessage(t *testing.T) {
 func TestBackendRefusesWhatCannotBe(t *testing.T) {
 	for name, opt := range map[string]log.Option{
 		"address": syslog.Backend(""), "scheme": syslog.Backend("http://x"), "nil": syslog.Backend("x", nil), "facility": syslog.Backend("x", syslog.WithFacility(24)),
-		"size": syslog.Backend("x", syslog.WithMaxBytes(1)), "no path": syslog.Backend("unixgram://"),
+		"size": syslog.Backend("x", syslog.WithMaxDatagram(1)), "no path": syslog.Backend("unixgram://"),
 	} {
 		if _, err := log.New(opt); !errors.Is(err, log.ErrInvalid) || !strings.HasPrefix(err.Error(), "log/syslog: new: ") {
 			t.Errorf("%s: %v", name, err)

@@ -132,8 +132,8 @@ func TestLimitsOfOptions(t *testing.T) {
 		opt  Option
 		want string // "": it is taken
 	}{
-		"63 bytes": {WithMaxPacket(63), "WithMaxPacket(63)"}, "64 bytes": {WithMaxPacket(64), ""},
-		"65507 bytes": {WithMaxPacket(65507), ""}, "65508 bytes": {WithMaxPacket(65508), "WithMaxPacket(65508)"},
+		"63 bytes": {WithMaxDatagram(63), "WithMaxDatagram(63)"}, "64 bytes": {WithMaxDatagram(64), ""},
+		"65507 bytes": {WithMaxDatagram(65507), ""}, "65508 bytes": {WithMaxDatagram(65508), "WithMaxDatagram(65508)"},
 		"no dialect": {WithDialect(Graphite + 1), "dialect"}, "the last": {WithDialect(Graphite), ""},
 		"nil": {nil, "option 1 is nil"},
 	} {

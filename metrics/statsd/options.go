@@ -32,12 +32,12 @@ func WithDialect(d Dialect) Option {
 	}
 }
 
-// WithMaxPacket bounds a datagram. The default of 1432 bytes crosses an
+// WithMaxDatagram bounds a datagram. The default of 1432 bytes crosses an
 // Ethernet in one piece; 512 crosses any network.
-func WithMaxPacket(bytes int) Option {
+func WithMaxDatagram(bytes int) Option {
 	return func(o *options) error {
 		if bytes < 64 || bytes > 65507 {
-			return fault.Markf(fault.Invalid, "WithMaxPacket(%d), want 64 to 65507", bytes)
+			return fault.Markf(fault.Invalid, "WithMaxDatagram(%d), want 64 to 65507", bytes)
 		}
 		o.packet = bytes
 		return nil

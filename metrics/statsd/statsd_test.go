@@ -314,7 +314,7 @@ func TestNobodyListensIsHarmless(t *testing.T) {
 func TestBackendRefusesWhatCannotBe(t *testing.T) {
 	for name, opt := range map[string]metrics.Option{
 		"no address": statsd.Backend(""), "scheme": statsd.Backend("http://x"), "no path": statsd.Backend("unixgram://"),
-		"dialect": statsd.Backend("x", statsd.WithDialect(9)), "packet": statsd.Backend("x", statsd.WithMaxPacket(1)),
+		"dialect": statsd.Backend("x", statsd.WithDialect(9)), "packet": statsd.Backend("x", statsd.WithMaxDatagram(1)),
 		"nil option": statsd.Backend("x", nil), "nil sender": statsd.Backend("x", statsd.WithClient(nil)),
 		"resolve": statsd.Backend("x", statsd.WithResolve(0)),
 	} {

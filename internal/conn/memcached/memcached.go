@@ -29,9 +29,8 @@ type Config struct {
 	// with the scheme memcached or memcacheds (TLS).
 	Address string
 
-	TLS         *tls.Config   // also with a plain address; nil: the scheme decides
-	DialTimeout time.Duration // 0: 2 s
-	Timeout     time.Duration // of one round trip; 0: 3 s
+	TLS     *tls.Config   // also with a plain address; nil: the scheme decides
+	Timeout time.Duration // of one round trip; 0: 3 s
 }
 
 // Client is a set of servers. It has no goroutines.
@@ -40,9 +39,11 @@ type Client struct {
 	ring    ring
 }
 
+// dialTimeout bounds making a connection.
+const dialTimeout = 2 * time.Second
+
 // Open builds the client that c describes. It connects to nothing.
 func Open(c Config) (*Client, error) {
-	c.DialTimeout = cmp.Or(c.DialTimeout, 2*time.Second)
 	client := &Client{}
 	seen := map[string]bool{}
 	var names []string
@@ -99,7 +100,7 @@ type Server struct {
 func (s *Server) MaxItem() int { return int(s.maxItem.Load()) }
 
 func (s *Server) dial(ctx context.Context) (*stream.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.config.DialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", s.addr)
