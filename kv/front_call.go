@@ -32,7 +32,7 @@ func (f *front) enter(ctx context.Context) (context.Context, bounds, error) {
 		return ctx, bounds{}, ErrClosed
 	}
 	b := bounds{f: f}
-	if _, ok := ctx.Deadline(); ok || f.timeout == 0 {
+	if _, ok := ctx.Deadline(); ok {
 		return ctx, b, nil
 	}
 	b.own = true

@@ -71,7 +71,7 @@ func TestLimitsOfOptions(t *testing.T) {
 		ok  bool
 	}{
 		"a namespace of 128": {kv.WithNamespace(strings.Repeat("n", 128)), true}, "of 129": {kv.WithNamespace(strings.Repeat("n", 129)), false},
-		"of no UTF-8": {kv.WithNamespace("\xff"), false}, "no timeout": {kv.WithTimeout(0), true}, "a timeout before": {kv.WithTimeout(-1), false},
+		"of no UTF-8": {kv.WithNamespace("\xff"), false}, "a timeout": {kv.WithTimeout(1), true}, "no timeout": {kv.WithTimeout(0), false},
 	} {
 		store, err := kv.New(c.opt)
 		if (err == nil) != c.ok || err != nil && !errors.Is(err, kv.ErrInvalid) {

@@ -55,10 +55,10 @@ func WithDialTimeout(d time.Duration) Option {
 	return func(o *options) error { return fronts.Positive("dial timeout", d, &o.backend.Dial) }
 }
 
-// WithTimeout bounds a call whose context has no deadline. The default is 5 s;
-// 0 means no bound. List and Watch are not bounded, their requests are.
+// WithTimeout bounds a call whose context has no deadline. The default is 5 s. List
+// and Watch are not bounded, their requests are.
 func WithTimeout(d time.Duration) Option {
-	return func(o *options) error { return fronts.AtLeast("timeout", d, 0, &o.timeout) }
+	return func(o *options) error { return fronts.Positive("timeout", d, &o.timeout) }
 }
 
 // WithLazy lets New succeed while the backend is unavailable. Calls fail with
