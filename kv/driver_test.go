@@ -123,8 +123,6 @@ func TestDeadlinesOfCalls(t *testing.T) {
 		"the store's, told only":      {Features{Deadlines: true}, time.Second, false, true, false, ErrUnavailable, nil},
 		"the caller's":                {Features{}, time.Second, true, true, true, context.DeadlineExceeded, ErrUnavailable},
 		"the caller's, told only":     {Features{Deadlines: true}, time.Second, true, true, true, context.DeadlineExceeded, ErrUnavailable},
-		"none":                        {Features{}, 0, false, false, false, context.DeadlineExceeded, ErrUnavailable},
-		"the caller's, and no other":  {Features{}, 0, true, true, true, context.DeadlineExceeded, ErrUnavailable},
 		"none of a store that's here": {Features{Local: true}, time.Second, false, false, false, context.DeadlineExceeded, ErrUnavailable},
 	} {
 		d := &seen{features: c.features}

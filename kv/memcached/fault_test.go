@@ -171,7 +171,7 @@ func TestOtherProgramsLargeItems(t *testing.T) {
 	other := memcache.New(addr)
 	other.Timeout = time.Minute
 	defer other.Close()
-	store := opener(memcached.Backend(addr, memcached.WithTimeouts(time.Minute, time.Minute)))(t, kv.WithTimeout(time.Minute))
+	store := opener(memcached.Backend(addr, memcached.WithTimeout(time.Minute)))(t, kv.WithTimeout(time.Minute))
 	defer store.Close()
 	const most = 32 << 20
 	for _, size := range []int{most, most + 1, 1} {
