@@ -12,6 +12,7 @@ import (
 	"github.com/micro/go-platform/config"
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/internal/fault"
+	"github.com/micro/go-platform/internal/fronts"
 	of "github.com/open-feature/go-sdk/openfeature"
 )
 
@@ -60,7 +61,7 @@ const (
 
 // NewExposures makes the hook. Its error is config.ErrInvalid, for a nil stream.
 func NewExposures(stream event.Stream) (*Exposures, error) {
-	if stream == nil {
+	if fronts.Nil(stream) {
 		return nil, fmt.Errorf("openfeature: %w: nil stream", config.ErrInvalid)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

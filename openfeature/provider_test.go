@@ -385,8 +385,10 @@ func TestNewRefusesNothing(t *testing.T) {
 	if _, err := openfeature.New(cfg, nil); !errors.Is(err, config.ErrInvalid) {
 		t.Errorf("nil option: %v", err)
 	}
-	if _, err := openfeature.NewExposures(nil); !errors.Is(err, config.ErrInvalid) {
-		t.Errorf("nil stream: %v", err)
+	for _, stream := range []event.Stream{nil, (*flaky)(nil)} {
+		if _, err := openfeature.NewExposures(stream); !errors.Is(err, config.ErrInvalid) {
+			t.Errorf("nil stream %#v: %v", stream, err)
+		}
 	}
 }
 
