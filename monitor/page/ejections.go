@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/micro/go-platform/monitor"
 	"github.com/micro/go-platform/router"
 )
 
 // ejections finds out what a router did between two samples.
 type ejections struct {
 	line  *timeline
-	nodes map[[2]string]tripped // by service and instance
+	self  func() monitor.Instance // whose router it is: others may choose otherwise
+	nodes map[[2]string]tripped   // by service and instance
 }
 
 type tripped struct {
@@ -26,7 +28,7 @@ func (e *ejections) look(now time.Time, r router.Router) {
 			t := tripped{c.Ejected, c.Ejections, c.Trips}
 			before, known := e.nodes[key]
 			next[key] = t
-			for _, m := range t.since(before, known, c) {
+			for _, m := range t.since(before, known, c, e.self) {
 				m.Time, m.Kind, m.Service, m.Instance = now, kindEjection, service, c.ID
 				e.line.add(m)
 			}
@@ -35,20 +37,24 @@ func (e *ejections) look(now time.Time, r router.Router) {
 	e.nodes = next
 }
 
-// since says what happened to a node.
-func (t tripped) since(before tripped, known bool, c router.Candidate) (out []Moment) {
+// since says what the router of self did with a node.
+func (t tripped) since(before tripped, known bool, c router.Candidate, self func() monitor.Instance) (out []Moment) {
+	if t == before {
+		return nil
+	}
+	by := self().Service + "/" + self().ID
 	switch {
 	case t.out && (!before.out || t.ejections > before.ejections):
-		out = append(out, Moment{State: "fail", Text: "taken out of rotation: " + c.Reason})
+		out = append(out, Moment{State: "fail", Text: "taken out of rotation by " + by + ": " + c.Reason})
 	case !t.out && t.ejections > before.ejections && known:
-		out = append(out, Moment{State: "warn", Text: "was out of rotation for a moment"})
+		out = append(out, Moment{State: "warn", Text: "taken out of rotation by " + by + " for a moment"})
 	case !t.out && before.out:
-		out = append(out, Moment{State: "pass", Text: "back in rotation"})
+		out = append(out, Moment{State: "pass", Text: "back in rotation at " + by})
 	}
 	if t.trips > before.trips && known {
-		text := "a circuit breaker opened"
+		text := "a circuit breaker opened at " + by
 		if c.Breaker == router.Open {
-			text = "the circuit breaker opened"
+			text = "the circuit breaker opened at " + by
 		}
 		out = append(out, Moment{State: "fail", Text: text + more(t.trips-before.trips)})
 	}

@@ -83,7 +83,7 @@ func New(mo monitor.Monitor, opts ...Option) (*Page, error) {
 // watch samples, and notes what happened between two samples.
 func (p *Page) watch(ctx context.Context) {
 	seen := &notice{began: p.series.began, line: &p.timeline, services: map[string]*noted{}}
-	routed := &ejections{line: &p.timeline}
+	routed := &ejections{line: &p.timeline, self: func() monitor.Instance { return p.mo.Status().Instance }}
 	every(ctx, sampleEvery, func() {
 		c, now := p.mo.Cluster(), time.Now()
 		var views []monitor.View

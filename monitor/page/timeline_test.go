@@ -208,7 +208,7 @@ func TestTheTimelineIsBounded(t *testing.T) {
 
 func TestTheTimelineTellsOfEjectionsConfigurationAndLeaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		mo, err1 := monitor.New(monitor.WithService("edge"))
+		mo, err1 := monitor.New(monitor.WithInstance(monitor.Instance{Service: "edge", ID: "e1"}))
 		d, err2 := discovery.New()
 		ro, err3 := router.New(router.WithDiscovery(d))
 		defaults := config.Memory("defaults", map[string]any{"rate": 1, "password": "s3cret"})
@@ -271,7 +271,7 @@ func TestTheTimelineTellsOfEjectionsConfigurationAndLeaders(t *testing.T) {
 		time.Sleep(7 * time.Second)
 		got := strings.Join(told(t, p, ""), "\n")
 		for _, want := range []string{
-			"ejection billing/bad fail: taken out of rotation: ", "config / unknown: running configuration: ", "rate 1 → 2",
+			"ejection billing/bad fail: taken out of rotation by edge/e1: ", "config / unknown: running configuration: ", "rate 1 → 2",
 			"leader /scheduler accent: me leads, with token 1: this process", "leader /scheduler accent: other leads, with token 2: this process",
 		} {
 			if !strings.Contains(got, want) {
@@ -284,7 +284,7 @@ func TestTheTimelineTellsOfEjectionsConfigurationAndLeaders(t *testing.T) {
 			}
 		}
 		time.Sleep(2 * time.Minute) // a longer time than an ejection
-		if got := strings.Join(told(t, p, "kind=ejection"), "\n"); !strings.Contains(got, "billing/bad pass: back in rotation") {
+		if got := strings.Join(told(t, p, "kind=ejection"), "\n"); !strings.Contains(got, "billing/bad pass: back in rotation at edge/e1") {
 			t.Errorf("later: %s", got)
 		}
 		if err := errors.Join(p.Close(), mine.Close(), other.Close(), locks.Close(), cfg.Close(), ro.Close(t.Context()), d.Close(), mo.Close(t.Context())); err != nil {
