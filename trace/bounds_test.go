@@ -603,6 +603,59 @@ func TestHowManySpansAreHeld(t *testing.T) {
 	}
 }
 
+// A trace whose root never ends gives way to newer ones, and holds nothing more. Of those
+// that are left, each is kept as a whole.
+func TestATraceThatNeverEndsGivesWay(t *testing.T) {
+	tr, store := newTracer(t, trace.WithSampler(trace.Never()), trace.WithKeep(3, trace.Failed))
+	begin := func(children int) (context.Context, trace.Span) {
+		ctx, root := tr.Start(t.Context(), "root")
+		for range children {
+			_, s := tr.Start(ctx, "child")
+			s.End()
+		}
+		return ctx, root
+	}
+	failed := func(s trace.Span) {
+		s.Error(errors.New("x"))
+		s.End()
+	}
+	sent := func(what string, want int) {
+		t.Helper()
+		if err := tr.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := store.Len(); n != want {
+			t.Errorf("%s: %d spans were sent, want %d", what, n, want)
+		}
+	}
+	endless, first := begin(5) // holds all three places
+	for range 3 {
+		_, root := begin(3)
+		failed(root)
+	}
+	sent("three traces beside an endless one", 12)
+	_, s := tr.Start(endless, "child")
+	s.End()
+	_, one := begin(1)
+	_, two := begin(2)
+	failed(one)
+	failed(two)
+	sent("two traces that fit, beside one that gave way", 17)
+	_, s = tr.Start(endless, "child") // what is worth keeping by then is kept
+	failed(s)
+	sent("a child of one that gave way", 18)
+	first.End()
+	sent("its root", 19)
+	known, third := begin(1)
+	_, s = tr.Start(known, "child")
+	failed(s)
+	_, fourth := begin(2)
+	sent("a trace that was worth keeping when it gave way", 21)
+	fourth.End()
+	third.End()
+	sent("its root", 22)
+}
+
 // Spans of messages say where these go, as long as somebody records it.
 func TestSpansOfMessages(t *testing.T) {
 	for _, sampled := range []bool{true, false} {

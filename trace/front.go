@@ -63,7 +63,7 @@ type tracer struct {
 	reporters []*reporter
 
 	started, sampled, kept, badContext, droppedClosed atomic.Uint64
-	held                                              atomic.Int64
+	held                                              holding
 
 	group *outlet.Group
 }

@@ -143,8 +143,9 @@ func checkPropagators(ps []Propagator) error {
 // WithKeep records what the sampler left out, and sends it after all if one of
 // the spans that this process has of the trace meets one of the conditions;
 // Failed and SlowerThan are such. The decision falls when the first span of the
-// trace in this process ends. Until then at most spans (0 means 4096) of them
-// are held. Other services are still told that the trace is not sampled.
+// trace in this process ends. Until then at most spans (0 means 4096) of all traces
+// are held: of more, the trace that has held some for longest loses what is held of it,
+// as one whose first span never ends. Other services are still told that the trace is not sampled.
 func WithKeep(spans int, conditions ...func(SpanData) bool) Option {
 	return func(o *options) error {
 		if spans < 0 || len(conditions) == 0 {
