@@ -185,13 +185,23 @@ func (m *member) misses() bool {
 
 func (l *lease) renew(ctx context.Context, m *member) error {
 	l.mu.Lock()
-	held, revision := l.held, l.revision
+	held, tried, revision := l.held, l.tried, l.revision
 	l.mu.Unlock()
 	if !held {
 		return nil
 	}
-	sent := time.Now()
-	next, err := m.kv.Update(ctx, "l."+m.key, []byte(m.g.Consumer), revision)
+	key, sent := "l."+m.key, time.Now()
+	next, err := m.kv.Update(ctx, key, []byte(m.g.Consumer), revision)
+	if nats.Conflict(err) && tried { // by this member's own write, perhaps, whose answer was lost
+		e, unread := entryOf(ctx, m.kv, key)
+		switch {
+		case unread == nil && string(e.Value()) == m.g.Consumer:
+			revision = l.found(revision, e.Revision())
+			next, err = m.kv.Update(ctx, key, []byte(m.g.Consumer), revision)
+		case unread != nil && !errors.Is(unread, jetstream.ErrKeyNotFound):
+			return nats.ReadError(unread)
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -208,8 +218,19 @@ func (l *lease) renew(ctx context.Context, m *member) error {
 		l.tried = true
 		return nats.WriteError(err)
 	}
-	l.revision, l.until = next, sent.Add(m.g.AckWait*9/10)
+	l.tried, l.revision, l.until = false, next, sent.Add(m.g.AckWait*9/10)
 	return nil
+}
+
+// found says that what the holder wrote last has a later revision than it knew, unless
+// the other of Fetch and Extend has written since. It returns the last revision.
+func (l *lease) found(known, revision uint64) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.revision == known {
+		l.revision = revision
+	}
+	return l.revision
 }
 
 // release lets the next one take over at once, also if this member may have it
