@@ -23,6 +23,12 @@
 // write through another package within a transaction of db. Sessions of MySQL have the
 // time zone UTC, unless the address has a time_zone.
 //
+// A pooler that shares connections between transactions, such as PgBouncer with
+// pool_mode=transaction, loses prepared statements: give the address the parameter
+// default_query_exec_mode=exec. It loses notifications too, so that changes by other
+// processes are noticed up to 5 s late; session pooling, or an address past the pooler,
+// has them.
+//
 // # Errors
 //
 // As in package engine.

@@ -113,6 +113,8 @@ func kind(err error, write bool) error {
 		switch {
 		case write && parting(pg, my):
 			return fault.Mark(fault.UnknownOutcome, err)
+		case pg == "26000" || pg == "42P05": // of a statement that this client has prepared, on another connection
+			return fault.Markf(fault.Unavailable, "%w; through a pooler that shares connections the address needs default_query_exec_mode=exec", err)
 		case isDenied(pg, my, lite):
 			return fault.Mark(fault.Denied, err)
 		case strings.HasPrefix(pg, "57P") || strings.HasPrefix(pg, "53") || strings.HasPrefix(pg, "08") || pg == "25006",

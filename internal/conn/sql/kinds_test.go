@@ -85,6 +85,7 @@ func TestKindsOfErrors(t *testing.T) {
 		{pg("28P01"), same(fault.Denied)}, {pg("28000"), same(fault.Denied)}, {pg("42501"), same(fault.Denied)},
 		{my(1045), same(fault.Denied)}, {my(1142), same(fault.Denied)}, {my(4151), same(fault.Denied)}, {lite(3, ""), same(fault.Denied)}, {lite(23, ""), same(fault.Denied)},
 		// Not now.
+		{pg("26000"), same(fault.Unavailable)}, {pg("42P05"), same(fault.Unavailable)}, // a pooler shares connections
 		{pg("57P03"), same(fault.Unavailable)}, {pg("53300"), same(fault.Unavailable)}, {pg("25006"), same(fault.Unavailable)},
 		{my(1040), same(fault.Unavailable)}, {my(1290), same(fault.Unavailable)}, {my(3024), same(fault.Unavailable)},
 		{lite(5, ""), same(fault.Unavailable)}, {lite(13, ""), same(fault.Unavailable)}, {lite(10|3<<8, ""), same(fault.Unavailable)},
