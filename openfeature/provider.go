@@ -13,8 +13,8 @@ import (
 	of "github.com/open-feature/go-sdk/openfeature"
 )
 
-// Name is the provider's in the metadata of OpenFeature.
-const Name = "go-platform"
+// providerName is the provider's in the metadata of OpenFeature.
+const providerName = "go-platform"
 
 // Provider evaluates the flags of a configuration. It is safe for concurrent use.
 type Provider struct {
@@ -68,7 +68,7 @@ func New(cfg config.Config, opts ...Option) (*Provider, error) {
 }
 
 // Metadata implements OpenFeature's FeatureProvider.
-func (p *Provider) Metadata() of.Metadata { return of.Metadata{Name: Name} }
+func (p *Provider) Metadata() of.Metadata { return of.Metadata{Name: providerName} }
 
 // Hooks implements OpenFeature's FeatureProvider. Spans and Exposures are added by
 // the program.
@@ -148,7 +148,7 @@ func (p *Provider) changed(before, now map[string]*flag) {
 		return
 	}
 	for {
-		e := of.Event{ProviderName: Name, EventType: of.ProviderConfigChange, ProviderEventDetails: of.ProviderEventDetails{
+		e := of.Event{ProviderName: providerName, EventType: of.ProviderConfigChange, ProviderEventDetails: of.ProviderEventDetails{
 			Message: "the configuration has changed", FlagChanges: slices.Sorted(maps.Keys(keys)),
 		}}
 		select {

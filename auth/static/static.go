@@ -47,8 +47,8 @@ type Caller struct {
 	Expires  time.Time // zero: never
 }
 
-// Issuer is what the tokens name as their issuer.
-const Issuer = "static"
+// issuer is what the tokens name as their issuer.
+const issuer = "static"
 
 // Option sets one thing of New.
 type Option func(*driver) error
@@ -123,7 +123,7 @@ func (d *driver) Verify(_ context.Context, c auth.Credential) (*auth.Token, erro
 		return nil, fmt.Errorf("%w: unknown token", auth.ErrUnauthenticated)
 	}
 	return &auth.Token{
-		AccessToken: c.Value, Type: "Bearer", ID: hex.EncodeToString(h[:8]), Issuer: Issuer, Subject: who.Subject,
+		AccessToken: c.Value, Type: "Bearer", ID: hex.EncodeToString(h[:8]), Issuer: issuer, Subject: who.Subject,
 		Audience: who.Audience, Roles: who.Roles, Scopes: who.Scopes, ExpiresAt: who.Expires,
 	}, nil
 }
@@ -140,7 +140,7 @@ func (d *driver) Obtain(_ context.Context, r auth.TokenRequest) (*auth.Token, er
 	if !ok {
 		return nil, fault.Markf(auth.ErrUnsupported, "no own token; see WithToken")
 	}
-	return &auth.Token{AccessToken: t, Type: "Bearer", Issuer: Issuer, Subject: r.Service}, nil
+	return &auth.Token{AccessToken: t, Type: "Bearer", Issuer: issuer, Subject: r.Service}, nil
 }
 
 func (d *driver) Close() error { return nil }

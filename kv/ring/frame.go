@@ -193,7 +193,7 @@ func (r *reader) more() bool { return !r.bad && len(r.b) > 0 }
 // partition returns a number that is one.
 func (r *reader) partition() uint16 {
 	p := r.u16()
-	if p >= Partitions {
+	if p >= partitions {
 		r.bad, r.b = true, nil
 		return 0
 	}

@@ -25,7 +25,7 @@ type Node struct {
 	life     *life.Life
 	store    *store
 	clock    clock
-	locks    [Partitions]chan struct{} // held by the write that is being decided
+	locks    [partitions]chan struct{} // held by the write that is being decided
 	kick     chan struct{}             // holds one token: compare with the peers now
 	refusals seldom.Gate               // of log lines about peers without the key
 	recent   atomic.Int64              // when it last compared with most of those that are registered, Unix milliseconds; 0: never
@@ -40,7 +40,7 @@ type Node struct {
 	registered []discovery.Instance
 
 	v    atomic.Pointer[view] // nil until the registry was heard
-	have [Partitions]atomic.Bool
+	have [partitions]atomic.Bool
 	beat atomic.Int64 // when it was last seen running, Unix milliseconds
 	woke atomic.Int64 // when it was found to have been stopped; 0: never
 

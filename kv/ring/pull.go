@@ -65,7 +65,7 @@ const (
 // size bytes.
 func (n *Node) listing(r *reader, size int) (byte, []byte) {
 	epoch, at := r.u64(), r.cursor()
-	var want [Partitions]bool
+	var want [partitions]bool
 	any := false
 	for r.more() {
 		p, digest := r.partition(), r.u64()

@@ -29,7 +29,7 @@ func TestAListingIsOneWalk(t *testing.T) {
 		n.store.merge(fmt.Sprint("dead ", i), record{version: n.clock.next(0), dead: true})
 	}
 	var digests []byte
-	for p := range uint16(Partitions) {
+	for p := range uint16(partitions) {
 		digests = putU64(putU16(digests, p), 0)
 	}
 	for _, size := range []int{500, 4 << 10, pageSize} {

@@ -88,7 +88,7 @@ func TestAJoinMovesItsShareToTheNewMemberOnly(t *testing.T) {
 			}
 		}
 		ideal := 1 / float64(n+1)
-		if share := moved / Partitions / rounds; math.Abs(share/ideal-1) > 0.15 {
+		if share := moved / partitions / rounds; math.Abs(share/ideal-1) > 0.15 {
 			t.Errorf("%d to %d members: %.4f moved, want %.4f ± 15 %%", n, n+1, share, ideal)
 		}
 	}
@@ -103,7 +103,7 @@ func TestWeightIsAShare(t *testing.T) {
 			got++
 		}
 	}
-	if share := float64(got) / Partitions; math.Abs(share-0.5) > 0.03 {
+	if share := float64(got) / partitions; math.Abs(share-0.5) > 0.03 {
 		t.Errorf("a member of weight 3 among three of weight 1 is primary of %.3f, want 0.5", share)
 	}
 }

@@ -51,8 +51,8 @@ type store struct {
 	tombs   *cache.Cache[uint64] // versions
 	life    time.Duration        // of a tombstone
 	stripes [256]sync.Mutex      // held over a change of both caches
-	digests [Partitions]atomic.Uint64
-	counts  [Partitions]atomic.Int64
+	digests [partitions]atomic.Uint64
+	counts  [partitions]atomic.Int64
 }
 
 func newStore(maxBytes int64, life time.Duration) *store {

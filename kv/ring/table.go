@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// Partitions is how many parts the keys are cut into. A key's part never
+// partitions is how many parts the keys are cut into. A key's part never
 // changes; the parts' owners do.
-const Partitions = 4096
+const partitions = 4096
 
 // hash is FNV-1a with a finish (Appleby's, from MurmurHash3): the same in
 // every process.
@@ -26,7 +26,7 @@ func mix(h uint64) uint64 {
 	return h ^ h>>33
 }
 
-func partition(h uint64) uint16 { return uint16(h % Partitions) }
+func partition(h uint64) uint16 { return uint16(h % partitions) }
 
 // member is one instance that owns partitions.
 type member struct {
@@ -38,8 +38,8 @@ type member struct {
 // the same members has the same table, and nobody has to hand one out.
 type table struct {
 	epoch  uint64               // names the set of members
-	owners [Partitions][]string // the first is the primary
-	claims [Partitions]uint64   // names the owners and their order
+	owners [partitions][]string // the first is the primary
+	claims [partitions]uint64   // names the owners and their order
 }
 
 // place gives every partition to the members with the highest scores, by
@@ -61,7 +61,7 @@ func place(members []member, replicas int) *table {
 		at    int
 	}
 	best := make([]scored, 0, n+1)
-	all := make([]string, Partitions*n)
+	all := make([]string, partitions*n)
 	for p := range t.owners {
 		best = best[:0]
 		for i, m := range members {

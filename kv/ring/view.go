@@ -17,9 +17,9 @@ type view struct {
 	up    []string         // those of them that do not leave, and this one, by name
 	peers []string         // the others that can be asked, also those that own nothing
 	links map[string]*link // to all others that are registered
-	mine  [Partitions]int8 // this node's place among the owners, -1: none
-	first [Partitions]*link
-	known [Partitions]bool // its owners are those of the view before, and were agreed on
+	mine  [partitions]int8 // this node's place among the owners, -1: none
+	first [partitions]*link
+	known [partitions]bool // its owners are those of the view before, and were agreed on
 
 	agreed   atomic.Bool // all peers go by the same members, or did
 	deserted bool        // the registry has dropped most of this node's company, and shows nobody else

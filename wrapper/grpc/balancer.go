@@ -35,8 +35,8 @@ func RegisterBalancer(name string, w *wrapper.Wrapper) error {
 	return nil
 }
 
-// Scheme is that of targets which Balanced resolves, as in "router:///greeter".
-const Scheme = "router"
+// scheme is that of targets which Balanced resolves, as in "router:///greeter".
+const scheme = "router"
 
 // Balanced are the dial options of connections that the balancer called name
 // serves, to targets such as "router:///greeter". They put nothing else around
@@ -66,7 +66,7 @@ func NewConn(w *wrapper.Wrapper, balancerName, service string, opts []Option, di
 		return nil, o.err
 	}
 	all := slices.Concat(Balanced(balancerName), DialOptions(w, opts...), []grpc.DialOption{grpc.WithAuthority(service)}, dial)
-	cc, err := grpc.NewClient(Scheme+":///"+service, all...)
+	cc, err := grpc.NewClient(scheme+":///"+service, all...)
 	if err != nil {
 		return nil, fault.New(wrapper.ErrInvalid, "wrapper/grpc", "new connection", service, "%w", err)
 	}
@@ -76,7 +76,7 @@ func NewConn(w *wrapper.Wrapper, balancerName, service string, opts []Option, di
 // names resolves nothing: the router knows the instances.
 type names struct{}
 
-func (names) Scheme() string { return Scheme }
+func (names) Scheme() string { return scheme }
 
 func (names) Build(_ resolver.Target, cc resolver.ClientConn, _ resolver.BuildOptions) (resolver.Resolver, error) {
 	return names{}, cc.UpdateState(resolver.State{})
