@@ -84,7 +84,10 @@ func TestEveryCommandMayFail(t *testing.T) {
 	defer admin.Close()
 	want := "group g 0, note g, deleted x, scheduled b 1e+13"
 	calls.Run(t, want, func(t *testing.T, c *calls.Calls) calls.World {
-		client, err := redis.Open(redis.Config{Address: server.Addr(), DialTimeout: time.Minute, Timeout: time.Minute, Hooks: []goredis.Hook{failing{c}}})
+		client, err := redis.Open(redis.Config{
+			Address: server.Addr(), Timeout: time.Minute, Hooks: []goredis.Hook{failing{c}},
+			Adjust: []func(*goredis.UniversalOptions){func(o *goredis.UniversalOptions) { o.DialTimeout = time.Minute }},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
