@@ -72,7 +72,7 @@ func validInstance(in *Instance) error {
 	}
 	for _, e := range in.Endpoints {
 		if e == "" || !utf8.ValidString(e) {
-			return fmt.Errorf("instance endpoint %q: want UTF-8", e)
+			return fmt.Errorf("instance endpoint %q: want UTF-8, and not empty", e)
 		}
 	}
 	return nil

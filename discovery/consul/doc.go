@@ -16,8 +16,8 @@
 // interface, DNS and other clients see it. Everything that Consul has no field
 // for is in the service's Meta under "go-platform-…". Services that others
 // registered are read too: their Meta are the labels, "version" and "zone" of
-// it fill those fields. A service with a namespace is called
-// "namespace~service".
+// it fill those fields; one without a port is left out. A service with a namespace is
+// called "namespace~service".
 //
 // An instance whose check, or node, is critical has expired. One in
 // maintenance mode is Draining. Expired services are removed by Consul after

@@ -228,6 +228,9 @@ func update(entries []*api.ServiceEntry) (u discovery.Update, ids []string, expi
 	expired = map[string]bool{}
 	ids = make([]string, len(entries))
 	for i, s := range entries {
+		if s.Service.Port == 0 { // a service of others that cannot be called
+			continue
+		}
 		e := entry(s.Service, s.Node)
 		ids[i] = e.ID
 		dead, maintenance := health(s)

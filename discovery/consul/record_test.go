@@ -66,6 +66,8 @@ func TestWhatOthersRegistered(t *testing.T) {
 			ID: id, Port: 80, Meta: map[string]string{"zone": "z", "team": "t"}, Weights: api.AgentWeights{Passing: 3},
 		}, Checks: checks}
 	}
+	portless := entry("portless")
+	portless.Service.Port = 0
 	u, _, expired := update([]*api.ServiceEntry{
 		entry("plain"),
 		entry("warning", check("c", api.HealthWarning)),
@@ -75,6 +77,7 @@ func TestWhatOthersRegistered(t *testing.T) {
 		entry("on-a-dead-node", check("serfHealth", api.HealthCritical), check("c", api.HealthPassing)),
 		entry("failed-over", check("serfHealth", api.HealthCritical)),
 		entry("failed-over", check("c", api.HealthPassing)),
+		portless, // cannot be called
 	})
 	got := map[string]discovery.Status{}
 	for _, in := range u.Instances {
