@@ -3,6 +3,7 @@ package platform
 import (
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/micro/go-platform/metrics/prometheus"
 	"github.com/micro/go-platform/monitor"
@@ -56,13 +57,10 @@ func beside(handler, pages http.Handler) http.Handler {
 	})
 }
 
-// owns reports whether mux has a pattern for the path that is not that of
-// everything.
+// owns reports whether mux has a pattern that names what the path begins with,
+// other than those of everything: "GET /", "example.com/", "/{name}".
 func owns(mux *http.ServeMux, r *http.Request) bool {
 	_, pattern := mux.Handler(r)
-	switch pattern {
-	case "", "/", r.Method + " /":
-		return false
-	}
-	return true
+	path := pattern[max(strings.IndexByte(pattern, '/'), 0):]
+	return path != "" && path != "/" && !strings.HasPrefix(path, "/{")
 }
