@@ -226,7 +226,8 @@ func (a *App) openWrapper() error {
 	opts := []wrapper.Option{
 		wrapper.WithName(a.o.self.Service), wrapper.WithLog(a.log), wrapper.WithTrace(a.trace), wrapper.WithMetrics(a.metrics),
 		wrapper.WithMonitor(a.monitor), wrapper.WithRouter(a.router), wrapper.WithDiscovery(a.discovery),
-		wrapper.WithOnClose(func(ctx context.Context) error { return a.servers.shutdown(ctx, a.guard) }),
+		wrapper.WithOnDrain(func(ctx context.Context) error { return a.servers.shutdown(ctx, a.guard, listens) }),
+		wrapper.WithOnClose(func(ctx context.Context) error { return a.servers.shutdown(ctx, a.guard, works) }),
 	}
 	if a.auth != nil {
 		opts = append(opts, wrapper.WithAuth(a.auth))

@@ -281,6 +281,34 @@ func TestSignalDrains(t *testing.T) {
 	}
 }
 
+// Streams that go on indefinitely are ended as with net/http alone, and an open
+// one does not hold the program up until its time is over.
+func TestStreamsEndWithRegisterOnShutdown(t *testing.T) {
+	over := make(chan struct{})
+	stream := func(rw http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(rw, "data: 1\n\n")
+		http.NewResponseController(rw).Flush()
+		<-over
+		fmt.Fprint(rw, "data: last\n\n")
+	}
+	r := start(t, nil, platform.HTTP("127.0.0.1:0", http.HandlerFunc(stream), func(s *http.Server) {
+		s.RegisterOnShutdown(func() { close(over) })
+	}))
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := c.Get("http://" + r.address(t, "greeter"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := r.end(t); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || !strings.HasSuffix(string(b), "last\n\n") {
+		t.Errorf("the stream: %q, %v", b, err)
+	}
+}
+
 // What does not end in time is cut off, and said.
 func TestStopTimeoutCutsOffAndSays(t *testing.T) {
 	entered := make(chan struct{})
@@ -443,6 +471,34 @@ func TestOperatorsPages(t *testing.T) {
 			}
 		})
 	}
+	t.Run("patterns for everything", func(t *testing.T) {
+		for pattern, want := range map[string]bool{
+			"GET /": true, "/": true, "127.0.0.1/": true, "GET /{code}": true, "GET /{rest...}": true,
+			"GET /readyz": false, "/readyz": false, "127.0.0.1/readyz": false,
+		} {
+			mux := http.NewServeMux()
+			mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) { rw.Header().Set("Mine", "1") })
+			r := start(t, nil, platform.HTTP("127.0.0.1:0", mux))
+			url := "http://" + r.address(t, "greeter") + "/readyz"
+			for _, method := range []string{"GET", "HEAD"} {
+				q, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp, err := r.Client().Do(q)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+				if theirs := resp.Header.Get("Mine") != ""; theirs == want || resp.StatusCode != 200 {
+					t.Errorf("%s /readyz beside %q: %d, by the service %v, want the probe: %v", method, pattern, resp.StatusCode, theirs, want)
+				}
+			}
+			if err := r.end(t); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 	t.Run("a port of their own", func(t *testing.T) {
 		ops := free(t)
 		r := start(t, nil, platform.HTTP("127.0.0.1:0", hello()), platform.Ops(ops))

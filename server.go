@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	gosync "sync"
 	"time"
 
@@ -149,11 +150,22 @@ func (s *servers) add(one Server, l net.Listener) {
 	s.all = append(s.all, served{one, l})
 }
 
-// shutdown stops all at the same time.
-func (s *servers) shutdown(ctx context.Context, g guard) error {
+// works reports whether one is a job, which ends after the calls in progress, and
+// listens whether it serves them.
+func works(one served) bool   { return one.l == nil }
+func listens(one served) bool { return one.l != nil }
+
+// shutdown stops those of a kind at the same time.
+func (s *servers) shutdown(ctx context.Context, g guard, kind func(served) bool) error {
+	var all []served
 	s.mu.Lock()
-	all := s.all
-	s.all = nil
+	s.all = slices.DeleteFunc(s.all, func(one served) bool {
+		is := kind(one)
+		if is {
+			all = append(all, one)
+		}
+		return is
+	})
 	s.mu.Unlock()
 	errs := make([]error, len(all))
 	var wg gosync.WaitGroup

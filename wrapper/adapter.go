@@ -224,6 +224,9 @@ func (a Adapter) Observed(ctx context.Context, c *Call) {
 	for i := len(a.w.observers) - 1; i >= 0; i-- {
 		a.w.observers[i].End(ctx, c)
 	}
+	if c.Panic != nil && c.Side == Server && a.w.o.log == nil { // else the log has it
+		a.w.o.faults.report(ctx, "a call of "+c.Method, c.Panic, c.Stack)
+	}
 }
 
 // BeginAttempt tells the observers that the call is being sent. The context is

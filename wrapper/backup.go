@@ -3,6 +3,7 @@ package wrapper
 import (
 	"context"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -140,7 +141,7 @@ func (t *backup) roundTrip(b *clientAttempt) (resp *http.Response, err error) {
 	defer func() {
 		v := recover()
 		if v != nil {
-			t.call.t.w.o.faults.report(b.ctx, "a second attempt", v)
+			t.call.t.w.o.faults.report(b.ctx, "a second attempt", v, debug.Stack())
 			resp, err = nil, errPanicked
 			b.result = result{class: router.Cancelled, err: err, own: true}
 		}

@@ -15,15 +15,18 @@ import (
 )
 
 // Close ends the service in order: it says that the process drains,
-// deregisters, closes the subscriptions of wrapper/event, waits until no call
-// is in progress, runs what WithOnClose gave, and flushes and closes the parts
-// that the Wrapper was given. Close is idempotent.
+// deregisters, closes the subscriptions of wrapper/event, runs what WithOnDrain
+// gave and waits until no call is in progress, runs what WithOnClose gave, and
+// flushes and closes the parts that the Wrapper was given. From its beginning,
+// answers over HTTP ask callers to come on another connection (Connection: close;
+// GOAWAY over HTTP/2). Close is idempotent.
 //
 // ctx bounds all of it, and nothing that does not answer takes the time of what
 // comes later: deregistering has a quarter of it, at most 5 s, the calls in
 // progress have nine tenths of what is left then, and each part half. What is left
 // when ctx ends is still done, as far as that needs no waiting.
 func (w *Wrapper) Close(ctx context.Context) error {
+	w.draining.Store(true)
 	return w.life.Close(func() error {
 		var errs []error
 		do := func(f func(ctx context.Context) error) {
@@ -131,11 +134,23 @@ func half(f func(context.Context) error) func(context.Context) error {
 	}
 }
 
-// drainMost is drain within nine tenths of the time of ctx.
+// drainMost is leaveOff within nine tenths of the time of ctx.
 func (w *Wrapper) drainMost(ctx context.Context) error {
 	ctx, cancel := within(ctx, .9, 0)
 	defer cancel()
-	return w.drain(ctx)
+	return w.leaveOff(ctx)
+}
+
+// leaveOff runs what WithOnDrain gave while calls in progress end.
+func (w *Wrapper) leaveOff(ctx context.Context) error {
+	errs := make([]error, len(w.o.onDrain)+1)
+	var wg sync.WaitGroup
+	for i, f := range w.o.onDrain {
+		wg.Go(func() { errs[i+1] = fault.Guard(func() error { return f(ctx) }) })
+	}
+	errs[0] = w.drain(ctx)
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // drain waits until no call is in progress.

@@ -65,6 +65,6 @@
 // # Closing
 //
 // Close goes in order: say that the process drains, deregister, close the
-// subscriptions of wrapper/event, wait for calls in progress, run what
-// WithOnClose gave, flush and close the parts.
+// subscriptions of wrapper/event, run what WithOnDrain gave while calls in progress
+// end, run what WithOnClose gave, flush and close the parts.
 package wrapper

@@ -33,16 +33,16 @@ func newFaults(o *options) *faults {
 func (f *faults) caught(ctx context.Context, what string) {
 	v := recover()
 	if v != nil {
-		f.report(ctx, what, v)
+		f.report(ctx, what, v, debug.Stack())
 	}
 }
 
-func (f *faults) report(ctx context.Context, what string, v any) {
+func (f *faults) report(ctx context.Context, what string, v any, stack []byte) {
 	pass, dropped := f.gate.Pass(what, time.Now())
 	if !pass {
 		return
 	}
-	f.logger.ErrorContext(ctx, what+" panicked", attrExceptionMessage, fmt.Sprint(v), attrExceptionStack, string(debug.Stack()), "dropped", dropped)
+	f.logger.ErrorContext(ctx, what+" panicked", attrExceptionMessage, fmt.Sprint(v), attrExceptionStack, string(stack), "dropped", dropped)
 }
 
 // guarded is an observer of the user's own. An observer can't fail a call: one

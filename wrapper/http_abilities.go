@@ -11,7 +11,7 @@ import (
 // writer has it, since handlers ask by type assertion. Each type holds nothing
 // but the pointer, which needs no allocation to become an interface.
 type (
-	canF struct{ *response } // Flush
+	canF struct{ *response } // Flush, FlushError
 	canH struct{ *response } // Hijack
 	canR struct{ *response } // ReadFrom
 	canP struct{ *response } // Push
@@ -31,7 +31,8 @@ type (
 	canFHRP struct{ canFHR }
 )
 
-func (w canF) Flush()                                        { w.flush() }
+func (w canF) Flush()                                        { _ = w.flush() }
+func (w canF) FlushError() error                             { return w.flush() }
 func (w canH) Hijack() (net.Conn, *bufio.ReadWriter, error)  { return w.hijack() }
 func (w canR) ReadFrom(src io.Reader) (int64, error)         { return w.readFrom(src) }
 func (w canP) Push(to string, o *http.PushOptions) error     { return w.push(to, o) }

@@ -1,6 +1,7 @@
 package wrapper
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 )
@@ -14,10 +15,7 @@ func (a *clientAttempt) hand(resp *http.Response) *http.Response {
 	case nil:
 		a.Close()
 	case io.ReadWriteCloser: // a connection that was upgraded
-		resp.Body = struct {
-			*clientAttempt
-			io.Writer
-		}{a, w}
+		resp.Body = upgraded{a, w}
 	default:
 		if resp.Body == http.NoBody {
 			a.end(nil)
@@ -26,6 +24,22 @@ func (a *clientAttempt) hand(resp *http.Response) *http.Response {
 		}
 	}
 	return resp
+}
+
+// upgraded is the connection that an upgrade left to the caller.
+type upgraded struct {
+	*clientAttempt
+	io.Writer
+}
+
+// CloseWrite ends what the caller sends, as the body of net/http does: a proxy
+// hands on by it that its own caller sends no more.
+func (u upgraded) CloseWrite() error {
+	c, ok := u.Writer.(interface{ CloseWrite() error })
+	if !ok {
+		return fmt.Errorf("CloseWrite: %w", http.ErrNotSupported)
+	}
+	return c.CloseWrite()
 }
 
 // Read reads the answer. Its end, good or bad, is that of the call.

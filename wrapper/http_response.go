@@ -92,9 +92,12 @@ func (r *response) begin(code int) {
 	}
 }
 
-// tell sets the headers that are as they are at the end: the load of the
-// process, and where the limits stand.
+// tell sets the headers that are as they are at the end: that the process drains,
+// its load, and where the limits stand.
 func (r *response) tell() {
+	if r.call.w.draining.Load() { // the caller's next request is for another instance
+		r.Header()["Connection"] = []string{"close"}
+	}
 	if !r.call.w.o.quietLimits {
 		r.call.limits.tell(r.Header(), &r.call.w.limitPolicy)
 	}
@@ -126,10 +129,17 @@ func (r *response) WriteString(s string) (int, error) {
 	return n, err
 }
 
-func (r *response) flush() {
-	if r.may(http.StatusOK) {
-		r.ResponseWriter.(http.Flusher).Flush()
+// flush reports what http.ResponseController is to say: that the caller is gone.
+func (r *response) flush() error {
+	if !r.may(http.StatusOK) {
+		return http.ErrHandlerTimeout
 	}
+	f, ok := r.ResponseWriter.(interface{ FlushError() error })
+	if ok {
+		return f.FlushError()
+	}
+	r.ResponseWriter.(http.Flusher).Flush()
+	return nil
 }
 
 func (r *response) readFrom(src io.Reader) (int64, error) {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/log"
 	"github.com/micro/go-platform/wrapper"
@@ -33,6 +34,8 @@ func TestCallersLeaveTheConnectionsOfWhatDrains(t *testing.T) {
 		mux.HandleFunc("/empty", func(http.ResponseWriter, *http.Request) {})
 		mux.HandleFunc("/text", func(rw http.ResponseWriter, _ *http.Request) { io.WriteString(rw, "text") })
 		srv, c := serve(t, w.Handler(mux), h2)
+		free := sync.OnceFunc(func() { close(release) })
+		t.Cleanup(free)
 		call := func(path string) (reused bool) {
 			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }})
 			r, err := http.NewRequestWithContext(ctx, "GET", srv.URL+path, nil)
@@ -66,7 +69,7 @@ func TestCallersLeaveTheConnectionsOfWhatDrains(t *testing.T) {
 		for _, path := range []string{"/text", "/empty"} { // over HTTP/2 the caller is told a moment after the answer
 			poll(t, "a connection that is not used again after "+path, func() bool { call(path); return !call(path) })
 		}
-		close(release)
+		free()
 		for _, done := range []chan error{held, closed} {
 			if err := <-done; err != nil {
 				t.Error(err)
@@ -168,7 +171,9 @@ func TestUpgradedAnswerCanBeHalfClosed(t *testing.T) {
 		rw.Flush()
 	})
 	upgrade := func(c *http.Client) io.ReadWriteCloser {
-		r, _ := http.NewRequest("GET", "http://greeter/", nil)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		t.Cleanup(cancel)
+		r, _ := http.NewRequestWithContext(ctx, "GET", "http://greeter/", nil)
 		r.Header.Set("Connection", "Upgrade")
 		r.Header.Set("Upgrade", "echo")
 		resp, err := c.Do(r)

@@ -60,6 +60,7 @@ type options struct {
 	key           func(ctx context.Context) string
 	registrations []discovery.Registration
 	drain         time.Duration
+	onDrain       []func(ctx context.Context) error
 	onClose       []func(ctx context.Context) error
 	faults        *faults
 }
@@ -283,8 +284,17 @@ func WithDrain(d time.Duration) Option {
 	return func(o *options) error { return fronts.Positive("duration", d, &o.drain) }
 }
 
+// WithOnDrain adds something for Close to do as soon as callers have heard that
+// the service leaves (WithDrain), while calls in progress end: to have a server
+// take no more, to end streams that would go on indefinitely. Close goes on when
+// all of these functions have returned, which run at once, and no call is in
+// progress; they have the time that those have. http.Server.Shutdown is one.
+func WithOnDrain(f func(ctx context.Context) error) Option {
+	return with("function", f, func(o *options) { o.onDrain = append(o.onDrain, f) })
+}
+
 // WithOnClose adds something for Close to do once no call is in progress and
-// before the parts are flushed: to stop a server, to release locks. They run in
+// before the parts are flushed: to release locks, to close a database. They run in
 // the order in which they were given.
 func WithOnClose(f func(ctx context.Context) error) Option {
 	return with("function", f, func(o *options) { o.onClose = append(o.onClose, f) })

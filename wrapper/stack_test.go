@@ -343,7 +343,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		"nil discovery": {name, wrapper.WithDiscovery(nil)}, "nil registration": {name, wrapper.WithRegistration(nil)},
 		"nil function of keys": {name, wrapper.WithKey(nil)}, "of services": {name, wrapper.WithServices(nil)}, "of what is public": {name, wrapper.WithPublic(nil)},
 		"of tokens": {name, wrapper.WithTokens(nil)}, "of identities": {name, wrapper.WithIdentity(nil)}, "of the edge": {name, wrapper.WithEdge(nil)},
-		"on close": {name, wrapper.WithOnClose(nil)}, "slow": {name, wrapper.WithSlow(0)}, "drain": {name, wrapper.WithDrain(0)},
+		"on close": {name, wrapper.WithOnClose(nil)}, "on drain": {name, wrapper.WithOnDrain(nil)}, "slow": {name, wrapper.WithSlow(0)}, "drain": {name, wrapper.WithDrain(0)},
 		"server's timeout": {name, wrapper.WithServerTimeout(0)}, "attempt's timeout": {name, wrapper.WithAttemptTimeout(0)},
 		"public path": {name, wrapper.WithPublicPaths("/ok", "metrics")}, "baggage": {name, wrapper.WithBaggage("tenant", "")},
 	} {

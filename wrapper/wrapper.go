@@ -32,6 +32,7 @@ type Wrapper struct {
 	processor     processor
 	took          durations // by calls that came in
 	inFlight      atomic.Int64
+	draining      atomic.Bool
 	idle          chan struct{} // a token whenever inFlight may have come to 0
 	plain         [2]*plan      // by side: how calls are made that no policy matches
 	policies      atomic.Pointer[policies]

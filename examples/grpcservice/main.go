@@ -55,7 +55,7 @@ func serve(ctx context.Context, d discovery.Discovery, known *auth.Authority, mt
 	w, err := wrapper.New(wrapper.WithName("greeter"), wrapper.WithLog(lg), wrapper.WithTrace(tr), wrapper.WithMetrics(mt),
 		wrapper.WithMonitor(mo), wrapper.WithAuth(au), wrapper.WithLimit(few), wrapper.WithLoadReport(),
 		wrapper.WithServerTimeout(5*time.Second), wrapper.WithRegistration(self), wrapper.WithDrain(20*time.Millisecond),
-		wrapper.WithOnClose(func(context.Context) error { server.GracefulStop(); return nil }))
+		wrapper.WithOnDrain(func(context.Context) error { server.GracefulStop(); return nil }))
 	if err != nil {
 		return nil, errors.Join(err, self.Deregister(ctx), l.Close())
 	}

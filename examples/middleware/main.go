@@ -54,7 +54,7 @@ func run(ctx context.Context, addr string) error {
 
 	server := &http.Server{Addr: addr}
 	w, err := wrapper.New(wrapper.WithName("greeter"), wrapper.WithLog(lg), wrapper.WithTrace(tr),
-		wrapper.WithMetrics(mt), wrapper.WithMonitor(mo), wrapper.WithRouter(ro), wrapper.WithOnClose(server.Shutdown))
+		wrapper.WithMetrics(mt), wrapper.WithMonitor(mo), wrapper.WithRouter(ro), wrapper.WithOnDrain(server.Shutdown))
 	if err != nil {
 		return err
 	}

@@ -122,7 +122,7 @@ func (c *cluster) start(ctx context.Context, service, id string) (in *instance, 
 	options := []wrapper.Option{
 		wrapper.WithName(service), wrapper.WithLog(in.log), wrapper.WithTrace(in.trace), wrapper.WithMetrics(in.metrics),
 		wrapper.WithMonitor(in.monitor), wrapper.WithAuth(au), wrapper.WithRouter(in.router), wrapper.WithDiscovery(in.registry),
-		wrapper.WithOnClose(in.server.Shutdown),
+		wrapper.WithOnDrain(in.server.Shutdown),
 	}
 	if service != "client" {
 		reg, err := in.registry.Register(ctx, discovery.Instance{ID: id, Service: service, Address: l.Addr().String()},
