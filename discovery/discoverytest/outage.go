@@ -61,8 +61,8 @@ func silence(t *c) {
 	if t.env.Pause == nil || t.env.Go == nil {
 		t.Skip("not with this registry")
 	}
+	t.register(t.open(), instance("s", "a"))
 	d := t.open(discovery.WithTimeout(time.Second))
-	t.register(d, instance("s", "a"))
 	t.see(d, "s", "a")
 	t.env.Pause()
 	_, err := d.Register(t.Context(), instance("s", "b"))
