@@ -322,7 +322,9 @@ func TestOptionsThatAreNone(t *testing.T) {
 	}{
 		"nil":      {Backend("http://a", nil), "option 1 is nil"},
 		"client":   {Backend("http://a", WithClient(nil)), "nil client"},
-		"header":   {Backend("http://a", WithHeader("", "x")), "without a name"},
+		"header":   {Backend("http://a", WithHeader("", "x")), `header ""`},
+		"name":     {Backend("http://a", WithHeader("a b", "x")), `header "a b"`},
+		"value":    {Backend("http://a", WithHeader("a", "x\r\ny: z")), `header "a"`},
 		"TLS":      {Backend("http://a", WithTLS(&tls.Config{})), "not https"},
 		"TLS, too": {Backend("https://a,http://b", WithTLS(&tls.Config{})), "http://b is not https"},
 	} {

@@ -39,13 +39,7 @@ func WithTLS(c *tls.Config) Option {
 
 // WithHeader adds a header to every request, for instance Authorization.
 func WithHeader(name, value string) Option {
-	return func(d *driver) error {
-		if name == "" {
-			return errors.New("a header without a name")
-		}
-		d.header.Add(name, value)
-		return nil
-	}
+	return func(d *driver) error { return conn.AddHeader(&d.header, name, value) }
 }
 
 // Backend makes discovery.New read from the relay at a URL, http or https, or

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net/http"
-	"strings"
 
 	"github.com/micro/go-platform/internal/conn"
 	"github.com/micro/go-platform/internal/fault"
@@ -53,24 +52,8 @@ func WithTLS(c *tls.Config) Option {
 
 // WithHeader adds a header.
 func WithHeader(key, value string) Option {
-	return func(o *Options) error {
-		if !token(key) || strings.ContainsFunc(value, control) {
-			return fault.Markf(fault.Invalid, "header %q can't be sent", key) // the value may be a secret
-		}
-		o.Header = o.Header.Clone()
-		o.Header.Add(key, value)
-		return nil
-	}
+	return func(o *Options) error { return conn.AddHeader(&o.Header, key, value) }
 }
-
-// token reports whether s may be the name of a header (RFC 9110 section 5.6.2).
-func token(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
-}
-
-func control(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
 // WithService names the process.
 func WithService(name string) Option {

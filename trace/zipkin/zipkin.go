@@ -42,7 +42,7 @@ func WithTLS(c *tls.Config) Option {
 
 // WithHeader adds a header to every request, such as a token.
 func WithHeader(key, value string) Option {
-	return func(o *options) error { o.header.Add(key, value); return nil }
+	return func(o *options) error { return conn.AddHeader(&o.header, key, value) }
 }
 
 // Backend reports to the server at addr: "host:port" or a URL.

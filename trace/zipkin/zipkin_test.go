@@ -283,6 +283,8 @@ func TestBackendRefusesWhatCannotBe(t *testing.T) {
 		want string
 	}{
 		"no address": {zipkin.Backend(""), "empty address"}, "scheme": {zipkin.Backend("kafka://x"), "unknown scheme"}, "port": {zipkin.Backend("x:99999"), "want 1 to 65535"},
+		"nameless": {zipkin.Backend("x", zipkin.WithHeader("", "x")), `header ""`}, "name": {zipkin.Backend("x", zipkin.WithHeader("a b", "x")), `header "a b"`},
+		"value":      {zipkin.Backend("x", zipkin.WithHeader("a", "x\r\ny: z")), `header "a"`},
 		"nil option": {zipkin.Backend("x", nil), "option 1 is nil"}, "nil client": {zipkin.Backend("x", zipkin.WithClient(nil)), "nil client"},
 	} {
 		if _, err := trace.New(c.opt); !errors.Is(err, trace.ErrInvalid) || !strings.HasPrefix(err.Error(), "trace/zipkin: new: ") || !strings.Contains(err.Error(), c.want) {
