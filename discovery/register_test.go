@@ -472,3 +472,35 @@ func TestTheFailureOfEachCall(t *testing.T) {
 		})
 	}
 }
+
+// Close waits once for a registry that does not answer, however much is registered.
+func TestCloseWithARegistryThatDoesNotAnswer(t *testing.T) {
+	for _, c := range []struct {
+		silent bool
+		want   time.Duration
+	}{{false, 0}, {true, 7 * time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &held{memoryDriver: memoryDriver{NewRegistry()}}
+			d := must(New(f.option(), WithTimeout(7*time.Second)))
+			for i := range 40 {
+				must(d.Register(t.Context(), in(fmt.Sprint(i))))
+			}
+			release := f.hold()
+			if !c.silent {
+				release()
+			}
+			began := time.Now()
+			err := d.Close()
+			if took := time.Since(began); took != c.want {
+				t.Errorf("silent %t: Close took %s, want %s", c.silent, took, c.want)
+			}
+			if (err != nil) != c.silent || c.silent && !errors.Is(err, ErrUnavailable) {
+				t.Errorf("silent %t: Close: %v", c.silent, err)
+			}
+			s := f.m.services["s"]
+			if there := s != nil && len(s.entries) == 40; there != c.silent {
+				t.Errorf("silent %t: all are left in the registry: %t", c.silent, there)
+			}
+		})
+	}
+}

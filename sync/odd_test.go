@@ -3,6 +3,7 @@ package sync_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -219,5 +220,43 @@ func TestNoDriver(t *testing.T) {
 		if !errors.Is(err, dsync.ErrInvalid) {
 			t.Errorf("%s with a nil option: %v", name, err)
 		}
+	}
+}
+
+// Close waits once for a backend that does not answer, however many locks are held.
+func TestCloseWithABackendThatDoesNotAnswer(t *testing.T) {
+	hangs := func(ctx context.Context) (time.Time, error) { <-ctx.Done(); return time.Time{}, ctx.Err() }
+	for _, c := range []struct {
+		silent bool
+		want   time.Duration
+	}{{false, 0}, {true, 7 * time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			now := make([]atomic.Pointer[oddCall], 1)
+			s, err := dsync.New(dsync.WithTimeout(7*time.Second), dsync.WithAround(func(d dsync.Driver) dsync.Driver { return oddDriver{d, now} }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var held []dsync.Lock
+			for i := range 40 {
+				l, err := s.Lock(t.Context(), fmt.Sprint(i))
+				if err != nil {
+					t.Fatal(err)
+				}
+				held = append(held, l)
+			}
+			if c.silent {
+				now[0].Store(&oddCall{"release", hangs})
+			}
+			began := time.Now()
+			err = s.Close()
+			if took := time.Since(began); took != c.want || err != nil {
+				t.Errorf("silent %t: Close took %s, want %s: %v", c.silent, took, c.want, err)
+			}
+			for _, l := range held {
+				if l.Context().Err() == nil {
+					t.Errorf("silent %t: %s seems held after Close", c.silent, l.ID())
+				}
+			}
+		})
 	}
 }
