@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -43,6 +44,9 @@ func WithValidator(v func(ctx context.Context, namespace string, next *config.Sn
 // WithSecrets names paths whose values no output shows; see config.WithSecrets.
 func WithSecrets(paths ...string) Option {
 	return func(o *options) error {
+		if slices.Contains(paths, "") {
+			return errors.New("WithSecrets: empty path")
+		}
 		o.secrets = append(o.secrets, paths...)
 		return nil
 	}

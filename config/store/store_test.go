@@ -47,7 +47,7 @@ func TestBadOptionsAreErrorsOfNew(t *testing.T) {
 	open := func(context.Context) (store.Driver, error) { return nil, errors.New("never opened") }
 	for want, opts := range map[string][]store.Option{
 		"option 1 is nil": {nil}, "a name and a function": {store.WithDriver("", nil)}, "two backends, a and b": {store.WithDriver("a", open), store.WithDriver("b", open)},
-		"nil function": {store.WithValidator(nil)}, "WithTimeout: 0s": {store.WithTimeout(0)}, "WithDialTimeout: 0s": {store.WithDialTimeout(0)},
+		"empty path": {store.WithSecrets("db", "")}, "nil function": {store.WithValidator(nil)}, "WithTimeout: 0s": {store.WithTimeout(0)}, "WithDialTimeout: 0s": {store.WithDialTimeout(0)},
 		"never opened": {store.WithDriver("a", open)},
 	} {
 		if _, err := store.New(opts...); !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), want) {

@@ -57,7 +57,13 @@ func WithClient(session *gocql.Session, opts ...Option) db.Option {
 // WithKeyspace names the keyspace, over the one in the address: a letter,
 // then letters, digits and '_', up to 48. Upper and lower case differ.
 func WithKeyspace(name string) Option {
-	return func(c *config) error { c.keyspace = name; return nil }
+	return func(c *config) error {
+		if name == "" {
+			return fault.Markf(db.ErrInvalid, "empty keyspace")
+		}
+		c.keyspace = name
+		return nil
+	}
 }
 
 // WithCreate makes the keyspace when the first table is opened, if it isn't
@@ -89,7 +95,13 @@ func WithTLS(t *tls.Config) Option {
 // one of them is up. Where there are several datacenters, it is what makes
 // "local" mean the caller's.
 func WithDatacenter(name string) Option {
-	return func(c *config) error { c.local = name; return nil }
+	return func(c *config) error {
+		if name == "" {
+			return fault.Markf(db.ErrInvalid, "empty datacenter")
+		}
+		c.local = name
+		return nil
+	}
 }
 
 // WithConsistency sets how many copies take part. LocalQuorum, the default, is a

@@ -183,7 +183,7 @@ func TestOptionsThatCannotBe(t *testing.T) {
 	for name, opt := range map[string]otlp.Option{
 		"nil": nil, "nil client": otlp.WithClient(nil), "nil TLS": otlp.WithTLS(nil), "client and TLS": func(o *otlp.Options) error { o.Client, o.TLS = http.DefaultClient, &tls.Config{}; return nil }, "no key": otlp.WithResource(slog.Int("", 1)), "1023 bytes": otlp.WithMaxRequest(1023),
 		"empty header": otlp.WithHeader("", "x"), "space": otlp.WithHeader("a b", "x"), "colon": otlp.WithHeader("a:", "x"), "not ASCII": otlp.WithHeader("ä", "x"), "delete": otlp.WithHeader("a\x7f", "x"),
-		"newline": otlp.WithHeader("a", "x\ny"), "zero": otlp.WithHeader("a", "\x00"),
+		"no service": otlp.WithService(""), "newline": otlp.WithHeader("a", "x\ny"), "zero": otlp.WithHeader("a", "\x00"),
 	} {
 		if _, err := otlp.New("127.0.0.1", otlp.Logs(), []otlp.Option{opt}); !errors.Is(err, fault.Invalid) {
 			t.Errorf("%s: %v", name, err)

@@ -57,7 +57,13 @@ func WithHeader(key, value string) Option {
 
 // WithService names the process.
 func WithService(name string) Option {
-	return func(o *Options) error { o.Service = name; return nil }
+	return func(o *Options) error {
+		if name == "" {
+			return fault.Markf(fault.Invalid, "empty name of the service")
+		}
+		o.Service = name
+		return nil
+	}
 }
 
 // WithResource adds attributes of the process.

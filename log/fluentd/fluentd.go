@@ -40,7 +40,7 @@ func WithTLS(c *tls.Config) Option {
 // WithSharedKey answers the server's handshake; without it the server must not
 // ask for one.
 func WithSharedKey(key string) Option {
-	return func(o *options) error { o.key = key; return nil }
+	return func(o *options) error { return conn.SetSecret(&o.key, key) }
 }
 
 // WithUser adds a user and a password to the handshake.

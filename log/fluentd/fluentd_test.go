@@ -214,6 +214,7 @@ func TestBackendRefusesWhatCannotBe(t *testing.T) {
 		"scheme":       {fluentd.Backend("http://x", "x"), "scheme"},
 		"tag":          {fluentd.Backend("x", ""), "no tag"},
 		"nil":          {fluentd.Backend("x", "x", nil), "option 1 is nil"},
+		"empty key":    {fluentd.Backend("x", "x", fluentd.WithSharedKey("")), "empty password or token"},
 		"nil TLS":      {fluentd.Backend("x", "x", fluentd.WithTLS(nil)), "TLS"},
 		"path":         {fluentd.Backend("unix://", "x"), "has no path"},
 		"TLS over tcp": {fluentd.Backend("tcp://x", "x", secure), "TLS"},
