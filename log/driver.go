@@ -17,7 +17,7 @@ import (
 //     records of another batch.
 //  3. An error that is ErrInvalid is of the record after
 //     those alone: it is dropped and counted, the ones behind it come again.
-//     One that WithRefused made is of records that are counted as written: they
+//     One that Refused made is of records that are counted as written: they
 //     are lost.
 //  4. Write returns promptly when ctx ends, where the system lets it. It keeps
 //     nothing of the batch.
@@ -87,10 +87,10 @@ type Record struct {
 	Attrs   []slog.Attr // resolved, redacted, groups nested, none empty; of the context first
 }
 
-// WithRefused says that n of the records that Write returns as written were
+// Refused says that n of the records that Write returns as written were
 // refused by the other side for good, and why. The log counts them as dropped
 // and goes on with the records behind them.
-func WithRefused(err error, n int) error { return &refused{err, n} }
+func Refused(err error, n int) error { return &refused{err, n} }
 
 type refused struct {
 	error

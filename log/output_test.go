@@ -309,7 +309,7 @@ func TestRefusedRecordsAreCounted(t *testing.T) {
 			if batches++; batches > 1 { // the note of what was lost
 				return b.Len(), nil
 			}
-			return b.Len(), log.WithRefused(cause, c.says)
+			return b.Len(), log.Refused(cause, c.says)
 		}}
 		l, err := log.New(log.WithOutput(d.option("x"), log.BatchOf(1<<20, time.Hour)), quiet())
 		if err != nil {
@@ -325,7 +325,7 @@ func TestRefusedRecordsAreCounted(t *testing.T) {
 			t.Errorf("%d refused: %+v", c.says, s)
 		}
 	}
-	if err := log.WithRefused(cause, 1); !errors.Is(err, cause) || err.Error() != cause.Error() {
+	if err := log.Refused(cause, 1); !errors.Is(err, cause) || err.Error() != cause.Error() {
 		t.Errorf("the cause is %v", err)
 	}
 }

@@ -36,10 +36,10 @@ func TestWhatADriverSays(t *testing.T) {
 		"an error":                  {0, errors.New("400"), 0, 0, 10, "400"},
 		"an error behind some":      {3, errors.New("400"), 3, 0, 7, "400"},
 		"an error behind all":       {10, errors.New("400"), 10, 0, 0, "400"},
-		"some rejected":             {10, tracedriver.WithRejected(nil, 4, "too old"), 6, 4, 0, "refused by the backend: too old"},
-		"some rejected for nothing": {10, tracedriver.WithRejected(nil, 4, ""), 6, 4, 0, "refused by the backend"},
-		"none rejected":             {10, tracedriver.WithRejected(nil, 0, "odd"), 10, 0, 0, ""},
-		"more rejected than sent":   {5, tracedriver.WithRejected(nil, 9, "too old"), 0, 10, 0, "refused by the backend: too old"},
+		"some rejected":             {10, tracedriver.Rejected(nil, 4, "too old"), 6, 4, 0, "refused by the backend: too old"},
+		"some rejected for nothing": {10, tracedriver.Rejected(nil, 4, ""), 6, 4, 0, "refused by the backend"},
+		"none rejected":             {10, tracedriver.Rejected(nil, 0, "odd"), 10, 0, 0, ""},
+		"more rejected than sent":   {5, tracedriver.Rejected(nil, 9, "too old"), 0, 10, 0, "refused by the backend: too old"},
 	} {
 		b := &backend{report: func(context.Context, []trace.SpanData) (int, error) { return c.n, c.err }}
 		tr, err := trace.New(b.option("x"), trace.WithBatch(10, time.Hour), trace.WithLogger(slog.New(slog.DiscardHandler)))

@@ -14,8 +14,8 @@ import (
 //     With a nil error the others were refused for good. With an error that is
 //     ErrUnavailable or a deadline the others are sent again; with any other
 //     error they are given up.
-//  3. An error that WithRetryAfter of package trace/driver made says when to try
-//     again at the earliest, one that WithRejected made that some of the spans
+//  3. An error that RetryAfter of package trace/driver made says when to try
+//     again at the earliest, one that Rejected made that some of the spans
 //     that were taken are lost.
 //  4. Report returns promptly when ctx ends. It may keep the spans, and must
 //     not change them.
@@ -39,7 +39,7 @@ type (
 	}
 )
 
-// rejectedOf takes what WithRejected of package trace/driver added off err.
+// rejectedOf takes what Rejected of package trace/driver added off err.
 func rejectedOf(err error) (n int, reason string, rest error) {
 	var r rejecter
 	if !errors.As(err, &r) {

@@ -114,7 +114,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 		b.report = func(_ context.Context, s []trace.SpanData) (int, error) {
 			calls = append(calls, time.Now())
 			if len(calls) == 1 {
-				return 0, tracedriver.WithRetryAfter(errDown, 20*time.Second)
+				return 0, tracedriver.RetryAfter(errDown, 20*time.Second)
 			}
 			return len(s), nil
 		}

@@ -52,9 +52,9 @@ func (d *driver) Write(ctx context.Context, b log.Batch) (int, error) {
 		switch {
 		case err == nil && refused.Items > 0:
 			refused.Items = min(refused.Items, n)
-			return done + n, log.WithRefused(fault.Markf(fault.Invalid, "%d records refused: %s", refused.Items, refused.Reason), refused.Items)
+			return done + n, log.Refused(fault.Markf(fault.Invalid, "%d records refused: %s", refused.Items, refused.Reason), refused.Items)
 		case err != nil && !errors.Is(err, fault.Unavailable): // the whole request, for good
-			return done + n, log.WithRefused(err, n)
+			return done + n, log.Refused(err, n)
 		case err != nil:
 			return done, err
 		}

@@ -17,9 +17,9 @@ type Searcher interface {
 	Search(ctx context.Context, q trace.Query) (trace.Page, error)
 }
 
-// WithRetryAfter adds to err that the backend asked for a pause of d. WithRetryAfter
+// RetryAfter adds to err that the backend asked for a pause of d. RetryAfter
 // of nil is nil.
-func WithRetryAfter(err error, d time.Duration) error {
+func RetryAfter(err error, d time.Duration) error {
 	if err == nil {
 		return nil
 	}
@@ -37,10 +37,10 @@ func (e *retryAfter) Unwrap() error { return e.err }
 // RetryAfter is what the tracer looks for.
 func (e *retryAfter) RetryAfter() time.Duration { return e.after }
 
-// WithRejected adds to err, which may be nil, that n of the spans that Report
+// Rejected adds to err, which may be nil, that n of the spans that Report
 // returns as taken were refused for good, and why. The tracer counts them as
 // rejected and goes on with err.
-func WithRejected(err error, n int, reason string) error {
+func Rejected(err error, n int, reason string) error {
 	return &rejected{err: err, n: n, reason: reason}
 }
 

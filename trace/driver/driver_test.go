@@ -28,8 +28,8 @@ type backend struct {
 func (b *backend) Report(_ context.Context, spans []trace.SpanData) (int, error) {
 	b.calls = append(b.calls, time.Now())
 	if len(b.calls) == 1 {
-		busy := tracedriver.WithRetryAfter(fmt.Errorf("busy: %w", trace.ErrUnavailable), 7*time.Second)
-		return 1, tracedriver.WithRejected(busy, 1, "too old")
+		busy := tracedriver.RetryAfter(fmt.Errorf("busy: %w", trace.ErrUnavailable), 7*time.Second)
+		return 1, tracedriver.Rejected(busy, 1, "too old")
 	}
 	b.took += len(spans)
 	return len(spans), nil
@@ -66,14 +66,14 @@ func TestTheTracerFindsWhatADriverAdds(t *testing.T) {
 	})
 }
 
-func ExampleWithRetryAfter() {
-	err := tracedriver.WithRetryAfter(errors.New("429 Too Many Requests"), time.Minute)
+func ExampleRetryAfter() {
+	err := tracedriver.RetryAfter(errors.New("429 Too Many Requests"), time.Minute)
 	fmt.Println(err)
 	// Output: 429 Too Many Requests
 }
 
-func ExampleWithRejected() {
-	err := tracedriver.WithRejected(nil, 3, "too old")
+func ExampleRejected() {
+	err := tracedriver.Rejected(nil, 3, "too old")
 	fmt.Println(err)
 	// Output: 3 spans refused: too old
 }

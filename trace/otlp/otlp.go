@@ -87,5 +87,5 @@ func (l *lost) with(err error) error {
 	if l.n == 0 {
 		return err
 	}
-	return tracedriver.WithRejected(err, l.n, l.why)
+	return tracedriver.Rejected(err, l.n, l.why)
 }

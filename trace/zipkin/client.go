@@ -86,7 +86,7 @@ func (c *client) do(req *http.Request, limit int64) ([]byte, error) {
 	err = fmt.Errorf("%s %s: %s: %s", req.Method, conn.Redact(req.URL.String()), resp.Status, bytes.TrimSpace(answer[:min(len(answer), 512)]))
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode >= 500:
-		return nil, tracedriver.WithRetryAfter(fault.Mark(fault.Unavailable, err), post.RetryAfter(resp.Header))
+		return nil, tracedriver.RetryAfter(fault.Mark(fault.Unavailable, err), post.RetryAfter(resp.Header))
 	case resp.StatusCode == http.StatusNotFound:
 		return nil, fault.Mark(fault.NotFound, err)
 	}
