@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"hash/maphash"
 	"strconv"
 	"time"
 
@@ -72,7 +73,7 @@ func deadList() *command {
 func deadPublish() *command {
 	return &command{
 		name: "publish", args: "[ID…]", max: -1, patient: true, short: "publish the records of dead letters again, with their own ids",
-		long: "All groups are handed them again, and know them by their ids. The letter stays in the stream:\npublishing it twice is two deliveries. -all ends with the newest letter of the moment at which it began.",
+		long: "All groups are handed them again, and know them by their ids. The letter stays in the stream:\npublishing it twice is two deliveries. -all are those of the moment at which it began.",
 		examples: []string{
 			"platform event dead publish $(platform event dead list -limit 1 | cut -f2)",
 			"platform event dead publish -all -group mailer",
@@ -109,26 +110,31 @@ func deadPublish() *command {
 	}
 }
 
-// publishAll publishes those that are there now, as they came, one at a time: how
-// many there are does not matter. What fails again meanwhile makes new letters,
-// which are behind the newest of now.
+// publishAll publishes those that are there now, as they came, one at a time. What
+// fails again meanwhile makes new letters. Of a stream of several partitions these need
+// not come behind the others, so that it is noted first which there are: a number of
+// each, which hardly two have in common.
 func publishAll(ctx context.Context, c *call, s event.Stream, group string, since time.Time) error {
-	last := ""
-	for letter, err := range letters(ctx, s, group, since, event.Reverse()) {
+	seed, now := maphash.MakeSeed(), map[uint64]bool{}
+	for letter, err := range letters(ctx, s, group, since) {
 		if err != nil {
 			return err
 		}
-		last = letter.ID
-		break
+		now[maphash.String(seed, letter.ID)] = true
 	}
-	if last == "" {
+	if len(now) == 0 {
 		return no("no dead letters")
 	}
 	for letter, err := range letters(ctx, s, group, since) {
 		if err != nil {
 			return err
 		}
-		if err := publishAgain(ctx, c, s, letter); err != nil || letter.ID == last {
+		id := maphash.String(seed, letter.ID)
+		if !now[id] {
+			continue
+		}
+		delete(now, id)
+		if err := publishAgain(ctx, c, s, letter); err != nil || len(now) == 0 {
 			return err
 		}
 	}

@@ -21,7 +21,8 @@
 // connection of it to listen on. A SQLite file has one connection that writes, so
 // a transaction of one package keeps the writes of the others waiting: do not
 // write through another package within a transaction of db. Sessions of MySQL have the
-// time zone UTC, unless the address has a time_zone.
+// time zone UTC, unless the address has a time_zone, and autocommit whatever the
+// server's default is; a *sql.DB given to FromDB has to have it.
 //
 // A pooler that shares connections between transactions, such as PgBouncer with
 // pool_mode=transaction, loses prepared statements: give the address the parameter
