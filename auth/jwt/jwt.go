@@ -42,7 +42,8 @@ type Keys struct {
 	make func(d *driver) (jose.KeySource, error)
 }
 
-// JWKS takes keys from a JWK set (RFC 7517). A shared secret in it is an error.
+// JWKS takes keys from a JWK set (RFC 7517), but for those for encryption. A shared
+// secret in it is an error.
 func JWKS(set []byte) Keys {
 	return Keys{func(*driver) (jose.KeySource, error) {
 		keys, err := jose.ParseWhole(set)

@@ -200,6 +200,13 @@ func TestKeysRefused(t *testing.T) {
 	if err != nil || len(keys) != 1 || keys[0].ID != "a" || len(skipped) != 2 {
 		t.Errorf("a mixed set: %v, %v, %v; want the one good key", keys, skipped, err)
 	}
+	const good, sealed = `{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`, `{"kty":"RSA","use":"enc","alg":"RSA-OAEP","kid":"e"}`
+	for set, want := range map[string]int{good: 1, sealed + "," + good: 1, sealed: 0, good + `,{"kty":"new"}`: 0, good + `,{"kty":"new","use":"sig"}`: 0} {
+		keys, err := ParseWhole([]byte(`{"keys":[` + set + `]}`))
+		if len(keys) != want || (err == nil) != (want > 0) || want > 0 && keys[0].ID != "a" {
+			t.Errorf("an operator's set of %s: %v, %v", set, keys, err)
+		}
+	}
 	if _, _, err := ParseSet([]byte(`{"keys":[` + strings.Repeat(`{},`, maxKeys) + `{}]}`)); err == nil {
 		t.Error("a huge set was accepted")
 	}

@@ -46,17 +46,22 @@ func ParseSet(b []byte) (keys []*Key, skipped []error, err error) {
 	return keys, skipped, nil
 }
 
-// ParseWhole is ParseSet of a set that an operator supplied, of which every key has
-// to be usable, and one has to be there.
+// errUse is that a key is not for signatures.
+var errUse = fmt.Errorf("%w: not for signatures", ErrKey)
+
+// ParseWhole is ParseSet of a set that an operator supplied, of which every key for
+// signatures has to be usable, and one has to be there. Keys for encryption, which
+// authorities such as Keycloak publish beside them, are left out.
 func ParseWhole(b []byte) (Keys, error) {
 	keys, skipped, err := ParseSet(b)
+	skipped = slices.DeleteFunc(skipped, func(err error) bool { return errors.Is(err, errUse) })
 	switch {
 	case err != nil:
 		return nil, err
 	case len(skipped) > 0:
 		return nil, skipped[0]
 	case len(keys) == 0:
-		return nil, errors.New("an empty key set")
+		return nil, errors.New("an empty key set: no key for signatures")
 	}
 	return keys, nil
 }
@@ -92,7 +97,7 @@ func parseKey(m map[string]any, secrets bool) (*Key, error) {
 		return nil, err
 	}
 	if use != "" && use != "sig" {
-		return nil, fmt.Errorf("%w: its use is %q", ErrKey, use)
+		return nil, fmt.Errorf("%w: its use is %q", errUse, use)
 	}
 	if ops, there := m["key_ops"]; there {
 		list, ok := ops.([]any)
