@@ -216,7 +216,8 @@ func (d *DB) openMySQL(c Config) error {
 	if _, ok := cfg.Params["time_zone"]; !ok { // a local time is there twice when clocks are set back
 		cfg.Params["time_zone"] = "'+00:00'"
 	}
-	if c.AbandonedTx > 0 { // MySQL knows no limit of transactions alone
+	cfg.Params["autocommit"] = "1" // a server may have another default: what is answered would not be committed
+	if c.AbandonedTx > 0 {         // MySQL knows no limit of transactions alone
 		cfg.Params["wait_timeout"] = strconv.Itoa(int(c.AbandonedTx / time.Second))
 	}
 	cfg.Logger = &mysql.NopLogger{}
