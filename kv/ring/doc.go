@@ -48,7 +48,10 @@
 // # Semantics
 //
 // What is acknowledged is in the memory of all owners: with two of them, one
-// node may be lost at a time. The items are gone when all nodes stop, and are
+// node may be lost at a time, and the next one when the first is back and Settled.
+// So a restart of one node after the other loses nothing, and brings back nothing
+// that was deleted, if each is drained before it stops (Drained), or Settled before
+// the next one stops without a word. The items are gone when all nodes stop, and are
 // evicted when the bound of bytes is reached (WithMaxBytes). There is no List
 // and no Watch.
 //
