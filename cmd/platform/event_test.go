@@ -3,13 +3,18 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/micro/go-platform/event"
+	eventkafka "github.com/micro/go-platform/event/kafka"
 	eventredis "github.com/micro/go-platform/event/redis"
 	eventsql "github.com/micro/go-platform/event/sql"
 	"github.com/micro/go-platform/internal/servertest"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // fails makes group mailer of a stream fail at every record, so that each is a dead
@@ -140,6 +145,67 @@ func TestAllDeadLettersAreThoseOfNow(t *testing.T) {
 			s.steps([]step{{"platform event dead list | wc -l", "6\n", "", 0}})
 		})
 	}
+}
+
+// Letters of several partitions, whose times are those of clocks that differ, do not come
+// in the order in which they go back.
+func TestAllDeadLettersOfManyPartitions(t *testing.T) {
+	t.Parallel()
+	addr, ns := servertest.SharedKafka(t).Addr(), servertest.Namespace(t)
+	stream, err := event.New(eventkafka.Backend(addr), event.WithNamespace(ns+"1"), event.WithTimeout(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close(context.Background())
+	sub, err := stream.Subscribe(t.Context(), func(context.Context, *event.Record) error { return event.Terminate(errors.New("no")) }, event.Group("mailer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 6
+	for range n {
+		if err := stream.Publish(t.Context(), &event.Record{Type: "t"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(time.Minute); sub.Stats().Dead < n; <-time.After(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v, want %d dead letters", sub.Stats(), n)
+		}
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumeTopics("events-"+ns+"1"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	topic := "events-" + ns + "2"
+	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 2, 1, map[string]*string{"message.timestamp.type": new("CreateTime")}, topic); err != nil {
+		t.Fatal(err)
+	}
+	for i, begin := 0, time.Now().Add(-time.Hour); i < n; {
+		fetches := client.PollFetches(t.Context())
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range fetches.Records() {
+			if !slices.ContainsFunc(m.Headers, func(h kgo.RecordHeader) bool {
+				return h.Key == "ce_type" && strings.HasPrefix(string(h.Value), "dead.")
+			}) {
+				continue
+			}
+			back := 3 // between the first and the last of the other partition
+			if i%2 == 0 {
+				back = i
+			}
+			letter := &kgo.Record{Topic: topic, Partition: int32(i % 2), Timestamp: begin.Add(-time.Duration(back) * time.Minute), Key: m.Key, Value: m.Value, Headers: m.Headers}
+			if err := client.ProduceSync(t.Context(), letter).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+			i++
+		}
+	}
+	newShell(t, "PLATFORM_EVENT=kafka://"+addr, "PLATFORM_EVENT_NAMESPACE="+ns+"2").steps([]step{
+		{"platform event dead publish -all | cut -d' ' -f1,2", strings.Repeat("published t\n", n), "", 0},
+	})
 }
 
 func TestSchedule(t *testing.T) {
