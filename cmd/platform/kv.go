@@ -50,7 +50,7 @@ func valueOf(b []byte) value {
 type itemJSON struct {
 	Key string `json:"key"`
 	value
-	Revision uint64    `json:"revision"`
+	Revision uint64    `json:"revision,string"` // which jq and JavaScript would round
 	Expires  time.Time `json:"expires,omitzero"`
 }
 
@@ -115,7 +115,7 @@ func kvPut() *command {
 
 type keyJSON struct {
 	Key      string `json:"key"`
-	Revision uint64 `json:"revision,omitempty"`
+	Revision uint64 `json:"revision,omitempty,string"`
 }
 
 func kvAdd() *command {
