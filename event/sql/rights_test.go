@@ -39,7 +39,7 @@ func TestAUserWhoMayMakeNoTables(t *testing.T) {
 				}
 				return "pgx", s.DSN(), as(nil), as(url.User("clerk"))
 			},
-			[]string{"CREATE DATABASE rights", "CREATE USER clerk"},
+			[]string{"DROP DATABASE IF EXISTS rights", "DROP USER IF EXISTS clerk", "CREATE DATABASE rights", "CREATE USER clerk"},
 			[]string{"REVOKE CREATE ON SCHEMA public FROM PUBLIC", "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk"},
 		},
 		"MariaDB": {
@@ -48,7 +48,7 @@ func TestAUserWhoMayMakeNoTables(t *testing.T) {
 				s := servertest.SharedMariaDB(t)
 				return "mysql", s.DSN() + "mysql", s.DSN() + "rights", "mysql://clerk:secret@" + s.Addr() + "/rights"
 			},
-			[]string{"CREATE DATABASE rights", "CREATE USER clerk IDENTIFIED BY 'secret'"},
+			[]string{"DROP DATABASE IF EXISTS rights", "DROP USER IF EXISTS clerk", "CREATE DATABASE rights", "CREATE USER clerk IDENTIFIED BY 'secret'"},
 			[]string{"GRANT SELECT, INSERT, UPDATE, DELETE ON rights.* TO clerk"},
 		},
 	} {
