@@ -106,7 +106,7 @@ func TestRefusalsAreDenied(t *testing.T) {
 		sql.MySQL: {func(t *testing.T) (string, func(string) string) {
 			s := servertest.SharedMariaDB(t)
 			return s.DSN() + "mysql", func(password string) string { return "mysql://bob:" + password + "@" + s.Addr() + "/rights" }
-		}, []string{"CREATE DATABASE rights", "CREATE TABLE rights.x (id INTEGER)", "CREATE USER bob IDENTIFIED BY 'secret'", "GRANT SELECT ON rights.* TO bob"}},
+		}, []string{"DROP DATABASE IF EXISTS rights", "DROP USER IF EXISTS bob", "CREATE DATABASE rights", "CREATE TABLE rights.x (id INTEGER)", "CREATE USER bob IDENTIFIED BY 'secret'", "GRANT SELECT ON rights.* TO bob"}},
 		sql.Postgres: {func(t *testing.T) (string, func(string) string) {
 			s := servertest.SharedPostgres(t) // it trusts everybody who exists
 			return s.DSN(), func(password string) string {
@@ -116,7 +116,7 @@ func TestRefusalsAreDenied(t *testing.T) {
 				}
 				return "postgres://" + user + ":" + password + "@" + s.Addr() + "/postgres?sslmode=disable"
 			}
-		}, []string{"CREATE TABLE x (id INTEGER)", "CREATE USER bob PASSWORD 'secret'", "GRANT SELECT ON x TO bob"}},
+		}, []string{"DROP TABLE IF EXISTS x", "DROP USER IF EXISTS bob", "CREATE TABLE x (id INTEGER)", "CREATE USER bob PASSWORD 'secret'", "GRANT SELECT ON x TO bob"}},
 	} {
 		t.Run(kind.String(), func(t *testing.T) {
 			open := func(addr string) *sql.DB {
