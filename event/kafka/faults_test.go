@@ -34,7 +34,7 @@ func proxied(t *testing.T) (*netfault.Proxy, event.Stream) {
 func proxiedIn(t *testing.T, namespace string) (*netfault.Proxy, event.Stream) {
 	t.Helper()
 	p := netfault.New(t, servertest.SharedKafka(t).Addr())
-	s, err := event.New(kafka.On(through(t, p.Addr())), event.WithNamespace(namespace))
+	s, err := event.New(kafka.On(through(t, p.Addr())), event.WithNamespace(namespace), event.WithDialTimeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestNothingIsMissedOverABadLink(t *testing.T) {
 func TestOneCallDoesNotHoldUpAnother(t *testing.T) {
 	leak.Check(t)
 	p := netfault.New(t, servertest.SharedKafka(t).Addr())
-	s, err := event.New(kafka.On(through(t, p.Addr(), kgo.RetryTimeout(time.Minute), kgo.RequestTimeoutOverhead(time.Minute))), event.WithNamespace(servertest.Namespace(t)), event.WithTimeout(time.Minute))
+	s, err := event.New(kafka.On(through(t, p.Addr(), kgo.RetryTimeout(time.Minute), kgo.RequestTimeoutOverhead(time.Minute))), event.WithNamespace(servertest.Namespace(t)), event.WithTimeout(time.Minute), event.WithDialTimeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +248,7 @@ func handedOutWhileSilent(t *testing.T) (times int, stood time.Duration) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
-	s, err := event.New(kafka.On(e), event.WithNamespace(ns))
+	s, err := event.New(kafka.On(e), event.WithNamespace(ns), event.WithDialTimeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -396,7 +396,7 @@ func TestOrderedGroupCountsDeadMembers(t *testing.T) {
 	var mu sync.Mutex
 	for range 2 {
 		p := netfault.New(t, servertest.SharedKafka(t).Addr())
-		victim, err := event.New(kafka.On(through(t, p.Addr())), event.WithNamespace(ns), event.WithTimeout(200*time.Millisecond))
+		victim, err := event.New(kafka.On(through(t, p.Addr())), event.WithNamespace(ns), event.WithTimeout(200*time.Millisecond), event.WithDialTimeout(time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -64,7 +64,7 @@ func TestThreeNodes(t *testing.T) {
 
 func openAt(t *testing.T, addrs []string, namespace string, opts ...event.Option) event.Stream {
 	t.Helper()
-	s, err := event.New(append(opts, nats.Backend(strings.Join(addrs, ","), nats.WithReplicas(3)), event.WithNamespace(namespace))...)
+	s, err := event.New(append(opts, nats.Backend(strings.Join(addrs, ","), nats.WithReplicas(3)), event.WithNamespace(namespace), event.WithDialTimeout(time.Minute))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,9 @@ func openAt(t *testing.T, addrs []string, namespace string, opts ...event.Option
 
 func mustPublish(t *testing.T, s event.Stream, records ...*event.Record) {
 	t.Helper()
-	if err := s.Publish(t.Context(), records...); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // three servers write on one machine
+	defer cancel()
+	if err := s.Publish(ctx, records...); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -49,7 +49,7 @@ func ExampleBackend() {
 func proxied(t *testing.T) (*netfault.Proxy, event.Stream) {
 	t.Helper()
 	p := netfault.New(t, servertest.SharedNATS(t).Addr())
-	s, err := event.New(nats.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)))
+	s, err := event.New(nats.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)), event.WithDialTimeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestNothingIsMissedOverABadLink(t *testing.T) {
 func TestOneCallDoesNotHoldUpAnother(t *testing.T) {
 	leak.Check(t)
 	p := netfault.New(t, servertest.SharedNATS(t).Addr())
-	s, err := event.New(nats.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)), event.WithTimeout(time.Minute))
+	s, err := event.New(nats.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)), event.WithTimeout(time.Minute), event.WithDialTimeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/event"
 	"github.com/micro/go-platform/event/internal/links"
@@ -25,7 +26,7 @@ func TestOrderHoldsOverALostDelivery(t *testing.T) {
 			server, ns := servertest.SharedNATS(t), servertest.Namespace(t)
 			p := netfault.New(t, server.Addr())
 			open := func(addr string) event.Stream {
-				s, err := event.New(nats.Backend(addr), event.WithNamespace(ns))
+				s, err := event.New(nats.Backend(addr), event.WithNamespace(ns), event.WithDialTimeout(time.Minute))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -160,7 +160,7 @@ func open(t *testing.T, addr string, opts ...event.Option) event.Stream {
 func proxied(t *testing.T) (*netfault.Proxy, event.Stream) {
 	t.Helper()
 	p := netfault.New(t, servertest.SharedRabbitMQ(t).Addr())
-	s, err := event.New(rabbitmq.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)))
+	s, err := event.New(rabbitmq.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)), event.WithDialTimeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func proxied(t *testing.T) (*netfault.Proxy, event.Stream) {
 func TestDataIsTheCallersAgain(t *testing.T) {
 	leak.Check(t)
 	p := netfault.New(t, servertest.SharedRabbitMQ(t).Addr())
-	s, err := event.New(rabbitmq.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)), event.WithMaxBytes(14<<20))
+	s, err := event.New(rabbitmq.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)), event.WithMaxBytes(14<<20), event.WithDialTimeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}

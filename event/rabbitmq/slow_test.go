@@ -97,7 +97,7 @@ func TestASlowQueueIsFed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	slow, err := event.New(rabbitmq.On(e), event.WithNamespace(ns))
+	slow, err := event.New(rabbitmq.On(e), event.WithNamespace(ns), event.WithDialTimeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}

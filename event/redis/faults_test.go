@@ -46,7 +46,7 @@ func patient(opts ...event.Option) []event.Option {
 func TestLostReplyIsAnUnknownOutcome(t *testing.T) {
 	leak.Check(t)
 	p := netfault.New(t, servertest.SharedRedis(t).Addr())
-	s, err := event.New(redis.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)))
+	s, err := event.New(redis.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)), event.WithDialTimeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +235,7 @@ func TestScheduledThatIsNoRecordHoldsUpNoOthers(t *testing.T) {
 func proxied(t *testing.T) (*netfault.Proxy, event.Stream) {
 	t.Helper()
 	p := netfault.New(t, servertest.SharedRedis(t).Addr())
-	s, err := event.New(redis.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)))
+	s, err := event.New(redis.Backend(p.Addr()), event.WithNamespace(servertest.Namespace(t)), event.WithDialTimeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}

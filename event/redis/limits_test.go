@@ -149,7 +149,7 @@ func TestClosedMembersKeepNoConnection(t *testing.T) {
 	leak.Check(t)
 	client := goredis.NewClient(&goredis.Options{Addr: servertest.SharedRedis(t).Addr()})
 	defer client.Close()
-	s, err := event.New(redis.On(engine.FromClient(client)), event.WithNamespace(servertest.Namespace(t)))
+	s, err := event.New(patient(redis.On(engine.FromClient(client)), event.WithNamespace(servertest.Namespace(t)))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestAGroupThatCannotBeReadIsAnError(t *testing.T) {
 	client := goredis.NewClient(&goredis.Options{Addr: servertest.SharedRedis(t).Addr()})
 	defer client.Close()
 	ns := servertest.Namespace(t)
-	s, err := event.New(redis.On(engine.FromClient(client)), event.WithNamespace(ns))
+	s, err := event.New(patient(redis.On(engine.FromClient(client)), event.WithNamespace(ns))...)
 	if err != nil {
 		t.Fatal(err)
 	}

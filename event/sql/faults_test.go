@@ -192,7 +192,7 @@ func overLinks(t *testing.T, f func(t *testing.T, p *netfault.Proxy, s event.Str
 			leak.Check(t)
 			server := c.server(t)
 			p := netfault.New(t, server.Addr())
-			s, err := event.New(c.backend(strings.Replace(server.DSN(), server.Addr(), p.Addr(), 1)), event.WithNamespace(servertest.Namespace(t)))
+			s, err := event.New(c.backend(strings.Replace(server.DSN(), server.Addr(), p.Addr(), 1)), event.WithNamespace(servertest.Namespace(t)), event.WithDialTimeout(time.Minute))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -15,15 +15,23 @@ import (
 	"github.com/micro/go-platform/internal/netfault"
 )
 
+// subscribe has patience with a server whose first group it is.
+func subscribe(t *testing.T, s event.Stream, h event.Handler, opts ...event.SubscribeOption) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := s.Subscribe(ctx, h, opts...); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Idle checks that three subscriptions that have nothing to do send no more
 // than some requests in two seconds.
 func Idle(t *testing.T, p *netfault.Proxy, s event.Stream, limit int) {
 	t.Helper()
 	h := func(context.Context, *event.Record) error { return nil }
 	for _, opts := range [][]event.SubscribeOption{{}, {event.Group("g")}, {event.Group("o"), event.Ordered(event.BySubject)}} {
-		if _, err := s.Subscribe(t.Context(), h, opts...); err != nil {
-			t.Fatal(err)
-		}
+		subscribe(t, s, h, opts...)
 	}
 	<-time.After(300 * time.Millisecond)
 	before := p.Counts().Requests
@@ -85,9 +93,7 @@ func Cut(t *testing.T, p *netfault.Proxy, s event.Stream) {
 	subs := map[string]*seen{}
 	for name, opts := range map[string][]event.SubscribeOption{"no group": {}, "group": {event.Group("g")}, "ordered": {event.Group("o"), event.Ordered(event.BySubject)}} {
 		subs[name] = &seen{ids: map[string]bool{}}
-		if _, err := s.Subscribe(t.Context(), subs[name].handle, append(opts, event.AckWait(time.Second))...); err != nil {
-			t.Fatal(err)
-		}
+		subscribe(t, s, subs[name].handle, append(opts, event.AckWait(time.Second))...)
 	}
 	n := 0
 	some := func() {
@@ -198,9 +204,7 @@ func Own(t *testing.T, p *netfault.Proxy, s event.Stream, size int, fault func()
 func Follow(t *testing.T, s event.Stream) (goesOn func() (last string)) {
 	t.Helper()
 	got := make(chan string, 1000)
-	if _, err := s.Subscribe(t.Context(), func(_ context.Context, r *event.Record) error { got <- r.ID; return nil }); err != nil {
-		t.Fatal(err)
-	}
+	subscribe(t, s, func(_ context.Context, r *event.Record) error { got <- r.ID; return nil })
 	return func() string {
 		t.Helper()
 		for len(got) > 0 {
