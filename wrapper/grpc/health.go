@@ -65,17 +65,21 @@ func (h *health) List(context.Context, *healthpb.HealthListRequest) (*healthpb.H
 }
 
 // Watch sends the state and then each change of it. An unknown service is told
-// as such, and may become known to nobody: the set is fixed.
+// as such, and may become known to nobody: the set is fixed. It ends when the server
+// drains: a client that checks health itself always has such a stream open, and
+// the server would wait for it.
 func (h *health) Watch(r *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
 	last := healthpb.HealthCheckResponse_ServingStatus(-1)
 	for s := range h.mo.Watch(stream.Context()) {
 		state, _ := h.state(r.GetService(), s)
-		if state == last {
-			continue
+		if state != last {
+			last = state
+			if err := stream.Send(&healthpb.HealthCheckResponse{Status: state}); err != nil {
+				return err
+			}
 		}
-		last = state
-		if err := stream.Send(&healthpb.HealthCheckResponse{Status: state}); err != nil {
-			return err
+		if s.Phase == monitor.Draining {
+			return status.Error(codes.Unavailable, "the server drains")
 		}
 	}
 	if err := stream.Context().Err(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/micro/go-platform/monitor"
 	"github.com/micro/go-platform/wrapper"
@@ -16,8 +17,8 @@ import (
 //
 //	app.Run(ctx, wgrpc.NewServer(":9090", func(s grpc.ServiceRegistrar) { pb.RegisterGreeterServer(s, greeter) }))
 //
-// It has the Wrapper's middleware, and answers grpc.health.v1 from the monitor.
-// It serves once.
+// It has the Wrapper's middleware, and answers grpc.health.v1 from the monitor,
+// unless a service of yours does. It serves once.
 type Server struct {
 	addr     string
 	register func(grpc.ServiceRegistrar)
@@ -29,7 +30,8 @@ type Server struct {
 }
 
 // NewServer returns a server for addr, such as ":9090". register enters the
-// services; opts come beside those of the Wrapper: credentials, sizes.
+// services; opts come beside those of the Wrapper: credentials, sizes. s is a
+// *grpc.Server: reflection.Register(s.(*grpc.Server)) lets tools list what it has.
 func NewServer(addr string, register func(s grpc.ServiceRegistrar), opts ...grpc.ServerOption) *Server {
 	return &Server{addr: addr, register: register, opts: opts}
 }
@@ -46,7 +48,8 @@ func (s *Server) Serve(l net.Listener, w *wrapper.Wrapper, mo monitor.Monitor) e
 	}
 	server := grpc.NewServer(append(ServerOptions(w), s.opts...)...)
 	s.register(server)
-	if mo != nil {
+	_, own := server.GetServiceInfo()[healthpb.Health_ServiceDesc.ServiceName]
+	if mo != nil && !own {
 		RegisterHealth(server, mo, nil)
 	}
 	s.mu.Lock()

@@ -10,8 +10,13 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
 
 	platform "github.com/micro/go-platform"
 	"github.com/micro/go-platform/discovery"
@@ -66,19 +71,63 @@ func TestServerRunsWithHealthAndDrains(t *testing.T) {
 
 // A stream that never ends is cut off when the time to stop is over.
 func TestServerCutsOffStreams(t *testing.T) {
-	cc, end := runServer(t, wgrpc.NewServer("127.0.0.1:0", func(grpc.ServiceRegistrar) {}), platform.WithStopTimeout(50*time.Millisecond))
-	stream, err := healthpb.NewHealthClient(cc).Watch(t.Context(), &healthpb.HealthCheckRequest{})
+	endless := grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+		err := stream.SendHeader(metadata.MD{})
+		<-stream.Context().Done()
+		return err
+	})
+	cc, end := runServer(t, wgrpc.NewServer("127.0.0.1:0", func(grpc.ServiceRegistrar) {}, endless), platform.WithStopTimeout(50*time.Millisecond))
+	stream, err := cc.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, "/endless.Stream/Read")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stream.Recv(); err != nil {
+	if _, err := stream.Header(); err != nil {
 		t.Fatal(err)
 	}
 	if err := end(); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Run: %v", err)
 	}
-	for err == nil {
-		_, err = stream.Recv()
+	if err := stream.RecvMsg(new(healthpb.HealthCheckResponse)); err == nil {
+		t.Error("the stream goes on")
+	}
+}
+
+// Clients that check health themselves always watch it: they hear that the server
+// leaves, and it does not wait for them.
+func TestWatchersOfHealthDoNotHoldTheServerUp(t *testing.T) {
+	cc, end := runServer(t, wgrpc.NewServer("127.0.0.1:0", func(grpc.ServiceRegistrar) {}))
+	watch, err := healthpb.NewHealthClient(cc).Watch(t.Context(), &healthpb.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := watch.Recv(); err != nil || r.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+		t.Fatalf("up: %v, %v", r, err)
+	}
+	if err := end(); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if r, err := watch.Recv(); err != nil || r.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("while it drains: %v, %v", r, err)
+	}
+	if _, err := watch.Recv(); status.Code(err) != codes.Unavailable {
+		t.Errorf("then: %v, want Unavailable", err)
+	}
+}
+
+// A health service of the program's own takes the place of the monitor's.
+func TestServerWithAHealthServiceOfItsOwn(t *testing.T) {
+	own := health.NewServer()
+	own.SetServingStatus("orders", healthpb.HealthCheckResponse_NOT_SERVING)
+	cc, end := runServer(t, wgrpc.NewServer("127.0.0.1:0", func(s grpc.ServiceRegistrar) {
+		healthpb.RegisterHealthServer(s, own)
+		reflection.Register(s.(*grpc.Server))
+	}))
+	r, err := healthpb.NewHealthClient(cc).Check(t.Context(), &healthpb.HealthCheckRequest{Service: "orders"})
+	if err != nil || r.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("health %v, %v", r, err)
+	}
+	if err := end(); err != nil {
+		t.Error(err)
 	}
 }
 
