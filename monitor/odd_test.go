@@ -3,6 +3,7 @@ package monitor_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,4 +65,56 @@ func TestExpectedMayPanic(t *testing.T) {
 			}
 		}
 	})
+}
+
+// swallows is a backend that takes everything and, once it is silent, answers nothing.
+type swallows struct{ silent atomic.Bool }
+
+func (d *swallows) Publish(ctx context.Context, _ monitor.Report) error {
+	if !d.silent.Load() {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+func (d *swallows) Watch(ctx context.Context, _ func(monitor.Report)) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+func (d *swallows) Ping(context.Context) error { return nil }
+func (d *swallows) Close() error               { return nil }
+
+// The goodbye to a backend that does not answer takes one interval, whatever time
+// Close has.
+func TestCloseWithABackendThatAnswersNothing(t *testing.T) {
+	for _, c := range []struct {
+		silent      bool
+		time, takes time.Duration // time 0: no deadline
+	}{
+		{false, 0, 0}, {true, 0, 3 * time.Second}, {true, time.Minute, 3 * time.Second}, {true, time.Second, time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := &swallows{}
+			mo, err := monitor.New(monitor.WithService("orders"), monitor.WithInterval(3*time.Second),
+				monitor.WithDriver("swallows", func(context.Context) (monitor.Driver, error) { return d, nil }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			d.silent.Store(c.silent)
+			ctx, cancel := t.Context(), context.CancelFunc(func() {})
+			if c.time > 0 {
+				ctx, cancel = context.WithTimeout(ctx, c.time)
+			}
+			defer cancel()
+			began := time.Now()
+			err = mo.Close(ctx)
+			if took := time.Since(began); took != c.takes {
+				t.Errorf("%+v: Close took %s: %v", c, took, err)
+			}
+			if (err != nil) != c.silent {
+				t.Errorf("%+v: Close: %v", c, err)
+			}
+		})
+	}
 }
