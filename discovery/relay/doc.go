@@ -37,5 +37,16 @@
 // # Closing
 //
 // Streams end with their request's context, so http.Server.Shutdown must be
-// preceded by the relay's Discovery.Close, or bounded.
+// preceded by the relay's Discovery.Close, or bounded. A program that serves the
+// Discovery which it needs itself until its end, such as one of package platform,
+// gives them a context that ends when the server begins to stop:
+//
+//	ctx, stop := context.WithCancel(ctx)
+//	until := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+//		both, cancel := context.WithCancel(r.Context())
+//		defer cancel()
+//		defer context.AfterFunc(ctx, cancel)()
+//		h.ServeHTTP(w, r.WithContext(both))
+//	})
+//	platform.HTTP(addr, until, func(s *http.Server) { s.RegisterOnShutdown(stop) })
 package relay

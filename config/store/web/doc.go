@@ -37,5 +37,7 @@
 //
 // # Closing
 //
-// Close ends the requests that wait, and waits for them. The store stays open.
+// Close ends the requests that wait, and waits for them. The store stays open. A
+// server that drains would wait for them, too: close the handler in
+// wrapper.WithOnDrain, or before http.Server.Shutdown.
 package web
