@@ -11,6 +11,7 @@ import (
 	eventdriver "github.com/micro/go-platform/event/driver"
 	"github.com/micro/go-platform/internal/backoff"
 	"github.com/micro/go-platform/internal/conn/nats"
+	"github.com/micro/go-platform/internal/fault"
 	gonats "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -22,10 +23,21 @@ type cursor struct {
 	c      jetstream.Consumer
 	after  uint64 // the last that was returned
 	buffer []message
-	fills  int  // calls of fill
-	more   bool // there was more than it returned last
+	order  uint64 // the consumer's number of the last message that came
+	left   uint64 // how many the server had to send after that one
+	fills  int    // calls of fill
+	again  int    // how often it was opened again because messages were lost
+	more   bool   // there was more than it returned last
+	gap    bool   // not all came that the server has sent
+	silent bool   // nothing came, and the server may have sent something
 	broken bool
 }
+
+// errLost is what a reader is told whose messages are lost again and again.
+var errLost = fault.Markf(fault.Unavailable, "messages were lost on the way")
+
+// oftenLost is after how many times errLost is said.
+const oftenLost = 3
 
 // skips reports whether there is a gap before a message of the buffer.
 func (c *cursor) skips(i int) bool {
@@ -124,15 +136,20 @@ func ready(ctx context.Context, fresh bool, request func() error) error {
 }
 
 func (c *cursor) fetch(n int, wait time.Duration) error {
+	began := time.Now()
 	batch, err := fetch(c.c, n, wait)
 	if err != nil {
 		return nats.ReadError(err)
 	}
+	came := 0
 	for m := range batch.Messages() {
 		md, err := m.Metadata()
 		if err != nil {
 			return nats.ReadError(err)
 		}
+		c.gap = c.gap || md.Sequence.Consumer != c.order+1
+		c.order, c.left = md.Sequence.Consumer, md.NumPending
+		came++
 		if c.after > 0 && md.Sequence.Stream <= c.newest() {
 			continue // a server that is behind begins where it is
 		}
@@ -145,8 +162,17 @@ func (c *cursor) fetch(n int, wait time.Duration) error {
 	if err := batch.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nats.ReadError(err)
 	}
+	c.silent = came == 0 && (c.left > 0 || time.Since(began) >= wait+silence)
 	return nil
 }
+
+// lost reports whether messages may be missing.
+func (c *cursor) lost() bool { return c.gap || c.silent }
+
+// silence is how long the client waits for the next message, or the word that there is none,
+// before it takes what came for all. The connection may be broken, or the machine have stood
+// still.
+const silence = time.Second
 
 // fetch asks a consumer for up to n messages, and has the server wait for the first.
 func fetch(c jetstream.Consumer, n int, wait time.Duration) (jetstream.MessageBatch, error) {

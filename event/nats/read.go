@@ -69,6 +69,9 @@ func (d *driver) locate(ctx context.Context, p event.Position, st jetstream.Stre
 				if err := c.fill(ctx, n, 0); err != nil {
 					return 0, err
 				}
+				if c.lost() {
+					return 0, errLost
+				}
 				if len(c.buffer) == 0 {
 					return st.LastSeq - 1, nil
 				}
@@ -148,12 +151,20 @@ func (d *driver) forward(ctx context.Context, q event.ReadRequest, c *cursor, pa
 	if len(c.buffer) < q.Max {
 		err = c.catchUp(ctx, q.Max)
 	}
-	if !first && (forgotten(err) || err == nil && c.skips(0)) {
+	if err == nil && c.lost() && c.again == oftenLost {
+		err = errLost
+	}
+	if !first && forgotten(err) || err == nil && (!first && c.skips(0) || c.lost()) {
 		c.close(ctx)
+		again := c.again
+		if c.lost() {
+			again++
+		}
 		c, err := d.from(ctx, c.after)
 		if err != nil {
 			return event.Page{}, err
 		}
+		c.again = again
 		return d.forward(ctx, q, c, page)
 	}
 	if err != nil {
@@ -175,8 +186,8 @@ func (d *driver) forward(ctx context.Context, q event.ReadRequest, c *cursor, pa
 		}
 	}
 	c.buffer = slices.Clone(c.buffer[n:])
-	page.Next, page.More = format(c.after), n == q.Max || len(c.buffer) > 0
-	c.more = page.More
+	page.Next, page.More = format(c.after), n == q.Max || len(c.buffer) > 0 || c.left > 0
+	c.more, c.again = page.More, 0
 	d.keep(ctx, c)
 	return page, nil
 }
@@ -209,16 +220,40 @@ func (d *driver) back(ctx context.Context, q event.ReadRequest, st jetstream.Str
 		return d.selectedBack(ctx, q, filters, st, end)
 	}
 	begin := max(st.FirstSeq, end-min(end, uint64(q.Max)))
+	for range oftenLost {
+		page, err := d.window(ctx, q, st, begin, end)
+		if !errors.Is(err, errLost) {
+			return page, err
+		}
+	}
+	return event.Page{}, errLost
+}
+
+// window reads backward what is between two places.
+func (d *driver) window(ctx context.Context, q event.ReadRequest, st jetstream.StreamState, begin, end uint64) (event.Page, error) {
 	c, err := d.from(ctx, begin-1)
 	if err != nil {
 		return event.Page{}, err
 	}
 	defer c.close(ctx)
 	err = d.whole(ctx, nil, end-1, func() (uint64, error) {
-		if n := int(end-begin) - len(c.buffer); n > 0 {
+		for n := int(end-begin) - len(c.buffer); n > 0; n = int(end-begin) - len(c.buffer) {
 			if err := c.fill(ctx, n, 0); err != nil {
 				return 0, err
 			}
+			if c.silent || c.left == 0 || c.newest() >= end-1 {
+				break
+			}
+		}
+		if c.silent && c.newest() < end-1 {
+			next, err := d.beyond(ctx, c.newest())
+			if err != nil {
+				return 0, err
+			}
+			c.gap = c.gap || next > 0 && next < end
+		}
+		if c.gap {
+			return 0, errLost
 		}
 		return c.newest(), nil
 	})
@@ -254,6 +289,10 @@ func (d *driver) Wait(ctx context.Context, after string) error {
 		if err := c.fill(ctx, 1, waitFor); err != nil {
 			c.broken = true
 			return err
+		}
+		if c.lost() { // whoever reads finds out whether there is something
+			c.broken = true
+			return nil
 		}
 	}
 	return nil

@@ -39,6 +39,16 @@ func beyond(ctx context.Context, s jetstream.Stream, filters []string, after uin
 	return first, nil
 }
 
+// beyond is beyond of the driver's stream, whatever the subject.
+func (d *driver) beyond(ctx context.Context, after uint64) (uint64, error) {
+	s, err := d.stream(ctx)
+	if err != nil {
+		return 0, err
+	}
+	next, err := beyond(ctx, s, nil, after)
+	return next, d.lost(err)
+}
+
 // whole repeats a read until the leader has nothing between the newest message that it has
 // seen and the last one that it should have seen.
 func (d *driver) whole(ctx context.Context, filters []string, last uint64, read func() (newest uint64, err error)) error {
