@@ -21,8 +21,8 @@ import (
 // Run serves until ctx ends, SIGINT or SIGTERM comes, or a server fails, and then
 // stops in order and closes every part. It runs once.
 func (a *App) Run(ctx context.Context, all ...Server) error {
-	if a.ran.Swap(true) {
-		return a.wrap("run", fault.Mark(ErrInvalid, errors.New("runs already, or has run")))
+	if a.ran.Swap(true) || a.life.Closed() {
+		return a.wrap("run", fault.Mark(ErrInvalid, errors.New("runs already, has run or was closed")))
 	}
 	ctx, quiet := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer quiet()

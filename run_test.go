@@ -943,6 +943,11 @@ func TestPartsWithoutRun(t *testing.T) {
 	if _, err := app.KV().Get(ctx, "a"); !errors.Is(err, kv.ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
+	ran := make(chan error, 1)
+	go func() { ran <- app.Run(ctx, platform.HTTP("127.0.0.1:0", hello())) }()
+	if err := wait(t, ran); !errors.Is(err, platform.ErrInvalid) || !strings.Contains(err.Error(), "closed") {
+		t.Errorf("Run after Close: %v", err)
+	}
 	if text := logs.String(); !strings.Contains(text, `"service.name":"greeter"`) || strings.Contains(text, "service.version") {
 		t.Errorf("want the service's name and no version, which was not given: %s", text)
 	}
