@@ -19,7 +19,8 @@ import (
 type leaky struct {
 	jetstream.JetStream
 	keep func(batch, n int) bool
-	n    int // batches
+	n    int  // batches
+	once bool // the next message that is waited for is lost
 }
 
 func (l *leaky) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
@@ -66,6 +67,22 @@ func (c leakyConsumer) FetchNoWait(n int) (jetstream.MessageBatch, error) {
 		<-time.After(silence)
 	}
 	close(b.messages)
+	return b, from.Error()
+}
+
+func (c leakyConsumer) Fetch(n int, opts ...jetstream.FetchOpt) (jetstream.MessageBatch, error) {
+	from, err := c.Consumer.Fetch(n, opts...)
+	if err != nil || !c.of.once {
+		return from, err
+	}
+	for range from.Messages() {
+		c.of.once = false
+	}
+	b := batch{messages: make(chan jetstream.Msg)}
+	close(b.messages)
+	if !c.of.once {
+		<-time.After(waitFor + silence)
+	}
 	return b, from.Error()
 }
 
@@ -130,6 +147,21 @@ func TestReadsMissNothingThatIsLost(t *testing.T) {
 				t.Errorf("%s, reverse %v: read %q", name, reverse, got)
 			}
 		}
+	}
+	// Who waits does not wait for what comes after it.
+	last := format(records)
+	if _, err := d.Append(t.Context(), []*event.Record{{ID: "last", Type: "t", Time: time.Unix(1, 0)}}); err != nil {
+		t.Fatal(err)
+	}
+	l.keep, l.once = func(int, int) bool { return true }, true
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := d.Wait(ctx, last); err != nil || l.once {
+		t.Errorf("Wait: %v, and the message was lost: %v", err, !l.once)
+	}
+	p, err := d.Read(t.Context(), event.ReadRequest{From: event.After(last), Max: page})
+	if err != nil || len(p.Records) != 1 || p.Records[0].ID != "last" {
+		t.Errorf("after Wait: %+v, %v", p.Records, err)
 	}
 	if err := d.Close(t.Context()); err != nil {
 		t.Error(err)
