@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/micro/go-platform/db"
 )
@@ -69,12 +70,14 @@ func TestAnIgnoredDeadlockEndsTheTransaction(t *testing.T) {
 				if d.Features().Backend == "sqlite" {
 					t.Skip("has one writer at a time")
 				}
+				long, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
 				var met, wg sync.WaitGroup
 				met.Add(2)
 				all, errs := make([]int, 2), make([]error, 2)
 				for i, ids := range [][2]int{{1, 2}, {2, 1}} {
 					wg.Go(func() {
-						errs[i] = d.Tx(t.Context(), func(ctx context.Context, tx db.DB) error {
+						errs[i] = d.Tx(long, func(ctx context.Context, tx db.DB) error {
 							all[i]++
 							run := fmt.Sprintf("%d-%d", i, all[i])
 							own, _ := db.SQL(tx)
@@ -103,6 +106,9 @@ func TestAnIgnoredDeadlockEndsTheTransaction(t *testing.T) {
 							note(ctx, tx, notes, run)
 							return nil
 						})
+						if all[i] == 0 { // it failed, and the other one waits
+							met.Done()
+						}
 					})
 				}
 				wg.Wait()

@@ -37,16 +37,21 @@ func byHand(t *testing.T, run func(t *testing.T, s event.Stream, change func(sta
 			defer db.Close()
 			run(t, s, func(statements ...string) {
 				t.Helper()
-				tx, err := db.BeginTx(t.Context(), nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, text := range statements {
-					if _, err := tx.ExecContext(t.Context(), strings.NewReplacer("EVENTS", "events_"+ns, "STREAM", "'"+ns+"'").Replace(text)); err != nil {
-						t.Fatal(err)
+				err := connsql.Retry(t.Context(), func() error {
+					tx, err := db.BeginTx(t.Context(), nil)
+					if err != nil {
+						return err
 					}
-				}
-				if err := tx.Commit(); err != nil {
+					defer tx.Rollback()
+					for _, text := range statements {
+						_, err := tx.ExecContext(t.Context(), strings.NewReplacer("EVENTS", "events_"+ns, "STREAM", "'"+ns+"'").Replace(text))
+						if err != nil {
+							return err
+						}
+					}
+					return tx.Commit()
+				})
+				if err != nil {
 					t.Fatal(err)
 				}
 			})
