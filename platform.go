@@ -300,8 +300,8 @@ func closeAll(ctx context.Context, all []closer) error {
 	return errors.Join(lost...)
 }
 
-// Close closes the parts of an App that does not run, or whose Run has returned.
-// Its error says what was lost. It is idempotent.
+// Close closes the parts of an App. A Run in progress stops as on a signal. Its error
+// says what was lost. It is idempotent.
 func (a *App) Close(ctx context.Context) error {
 	return a.life.Close(func() error {
 		a.leave(ctx)

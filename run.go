@@ -32,20 +32,21 @@ func (a *App) Run(ctx context.Context, all ...Server) error {
 	closing, cancel := context.WithTimeout(context.Background(), a.o.stop)
 	defer cancel()
 	lost := a.Close(closing)
+	late := a.servers.shutdown(closing, a.guard, func(served) bool { return true }) // begun beside a Close of the program's own
 	serving.Wait()
 	for _, s := range all {
 		if l := given(s); l != nil {
 			_ = l.Close() // if it has not got so far
 		}
 	}
-	return errors.Join(err, lost)
+	return errors.Join(err, lost, late)
 }
 
 func (a *App) wrap(op string, err error) error {
 	return fault.Wrap("platform", op, a.o.self.Service, err)
 }
 
-// serve returns nil when ctx ends.
+// serve returns nil when ctx ends, or the App is closed.
 func (a *App) serve(ctx context.Context, all []Server, serving *gosync.WaitGroup) error {
 	names, err := a.prepare(all)
 	if err != nil {
@@ -78,6 +79,8 @@ func (a *App) serve(ctx context.Context, all []Server, serving *gosync.WaitGroup
 	select {
 	case <-ctx.Done():
 		a.Logger("platform").Info("stopping", "reason", context.Cause(ctx).Error())
+		return nil
+	case <-a.life.Done():
 		return nil
 	case err := <-failed:
 		return a.wrap("run", err)

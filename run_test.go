@@ -309,6 +309,34 @@ func TestStreamsEndWithRegisterOnShutdown(t *testing.T) {
 	}
 }
 
+// Close ends Run as a signal does, calls in progress included.
+func TestCloseEndsRun(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /slow", func(rw http.ResponseWriter, r *http.Request) { close(entered); <-release; fmt.Fprint(rw, "done") })
+	r := start(t, nil, platform.HTTP("127.0.0.1:0", mux), platform.Job(func(ctx context.Context) error { <-ctx.Done(); return nil }))
+	addr := r.address(t, "greeter")
+	answer := make(chan string, 1)
+	go func() { _, body := get(t, "http://"+addr+"/slow"); answer <- body }()
+	<-entered
+	closed := make(chan error, 1)
+	go func() { closed <- r.Close(t.Context()) }()
+	for end := time.Now().Add(30 * time.Second); r.Monitor().Status().Phase != monitor.Draining; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it does not drain")
+		}
+	}
+	close(release)
+	for _, done := range []chan error{closed, r.done} {
+		if err := wait(t, done); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := <-answer; got != "done" {
+		t.Errorf("the call in progress got %q", got)
+	}
+}
+
 // What does not end in time is cut off, and said.
 func TestStopTimeoutCutsOffAndSays(t *testing.T) {
 	entered := make(chan struct{})
