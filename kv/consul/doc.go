@@ -7,7 +7,8 @@
 // A value is stored as it is under "namespace/key". Letters, digits and
 // "-_~:=@,./" of a key stand for themselves; other bytes are escaped as %XX, as
 // are empty and dotted path elements, which Consul's HTTP server would tidy
-// away. A revision is Consul's modify index.
+// away. A key of another program that has other characters, such as a space, is not
+// seen. A revision is Consul's modify index.
 //
 // # Semantics
 //
