@@ -53,6 +53,9 @@ func dispatch(ctx context.Context, io streams, args []string) error {
 	if len(args) > 0 && args[0] == "help" {
 		return help(io, root, args[1:])
 	}
+	if len(args) > 0 && (args[0] == "--version" || args[0] == "-version") { // as other programs have it
+		args = append([]string{"version"}, args[1:]...)
+	}
 	cmd, path, rest := find(root, args)
 	if cmd.setup == nil {
 		return noun(io, cmd, path, rest)

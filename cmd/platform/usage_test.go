@@ -131,6 +131,8 @@ func TestVersion(t *testing.T) {
 	t.Parallel()
 	newShell(t).steps([]step{
 		{"platform version", "platform …, go1.…, …/…\n", "", 0},
+		{"platform --version", "platform …, go1.…, …/…\n", "", 0},
+		{"platform --versions", "", "platform: flags follow the command: …\n", 2},
 		{"platform version -o json", `{"version":"…","go":"go1.…","platform":"…/…"}` + "\n", "", 0},
 	})
 }
