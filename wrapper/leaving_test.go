@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -208,9 +209,9 @@ func TestAPanicIsNeverSilent(t *testing.T) {
 	for name, own := range map[string]bool{"a log": true, "none": false} {
 		t.Run(name, func(t *testing.T) {
 			var standard, ours strings.Builder
-			before := slog.Default()
+			before, out, flags := slog.Default(), stdlog.Writer(), stdlog.Flags() // SetDefault changes all three
 			slog.SetDefault(slog.New(slog.NewTextHandler(&standard, nil)))
-			defer slog.SetDefault(before)
+			defer func() { slog.SetDefault(before); stdlog.SetOutput(out); stdlog.SetFlags(flags) }()
 			var opts []wrapper.Option
 			if own {
 				l, err := log.New(log.ToWriter(&ours, log.Logfmt()))
