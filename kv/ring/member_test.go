@@ -99,6 +99,68 @@ func TestDrainedWaitsForTheRegistry(t *testing.T) {
 	}
 }
 
+// TestSettledWaitsForTheRegistry: a node that has not heard that it is registered owns
+// nothing, and lacks nothing of it.
+func TestSettledWaitsForTheRegistry(t *testing.T) {
+	d, err := discovery.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	slow := &late{Discovery: d}
+	start := func(id string, d discovery.Discovery) (*Node, func()) {
+		n, err := New(d, "cells", id, WithKey(testKey))
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewServer(n)
+		t.Cleanup(func() { n.Close(); server.Close() })
+		return n, func() {
+			t.Helper()
+			_, err := d.Register(ctx, discovery.Instance{Service: "cells", ID: id, Address: server.Listener.Addr().String()})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	a, enter := start("a", d)
+	enter()
+	meet(ctx, t, a)
+	store, err := kv.New(Backend(a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	for _, key := range []string{"1", "2", "3", "4", "5", "6", "7", "8"} {
+		if _, err := store.Put(ctx, key, []byte("v")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, enter := start("b", slow)
+	for v := b.v.Load(); v == nil || !v.has("a"); v = b.v.Load() {
+		if ctx.Err() != nil {
+			t.Fatal("the node does not hear of the other")
+		}
+		<-time.After(time.Millisecond)
+	}
+	slow.mu.Lock()
+	enter()
+	short, cancel2 := context.WithTimeout(ctx, 100*time.Millisecond)
+	defer cancel2()
+	if err := b.Settled(short); !errors.Is(err, kv.ErrUnavailable) {
+		t.Errorf("Settled before the node has heard that it is registered: %v, want ErrUnavailable", err)
+	}
+	slow.mu.Unlock()
+	if err := b.Settled(ctx); err != nil {
+		t.Errorf("Settled: %v", err)
+	}
+	if n := b.store.items.Len(); n != 8 {
+		t.Errorf("it has %d items, want 8", n)
+	}
+}
+
 func TestMembershipJoinsOnce(t *testing.T) {
 	d, err := discovery.New()
 	if err != nil {

@@ -120,10 +120,11 @@ func (n *Node) stranger(in discovery.Instance) bool {
 	return in.Status == discovery.Down || n.o.label != "" && in.Labels[n.o.label] == ""
 }
 
-// Settled waits until this node has everything that it owns, and nothing that
-// others own and do not have yet: after a start it is then a full member.
+// Settled waits until this node has heard that its instance is registered, and has
+// everything that it owns, and nothing that others own and do not have yet: after a
+// start it is then a full member.
 func (n *Node) Settled(ctx context.Context) error {
-	return n.await(ctx, "settled", func(v *view) bool { return n.missing == 0 && !n.leftovers(v) })
+	return n.await(ctx, "settled", func(v *view) bool { return n.member && n.missing == 0 && !n.leftovers(v) })
 }
 
 // Drained waits, after this node's instance was set to Draining, until others
