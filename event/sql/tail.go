@@ -64,15 +64,13 @@ func (t *tail) wait(ctx context.Context, n int64) error {
 	return nil
 }
 
-// advance says what the newest number is, and reports whether it is new.
-func (t *tail) advance(last int64) bool {
+// advance says that a number was given.
+func (t *tail) advance(last int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if last <= t.last {
-		return false
+	if last > t.last {
+		t.set(last)
 	}
-	t.set(last)
-	return true
 }
 
 // set is called with t.mu held.
