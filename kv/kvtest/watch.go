@@ -80,7 +80,14 @@ func watchesExpiry(s *suite, unit time.Duration) (inTime bool) {
 // whether it did: something else is an error only before the end.
 func (w *watched) alive(key, value string, end time.Time) bool {
 	w.s.Helper()
-	e := w.next()
+	var e kv.Event
+	select {
+	case e = <-w.events:
+	case err := <-w.errs:
+		w.s.Fatalf("watch: %v", err)
+	case <-time.After(time.Until(end) + 10*time.Second): // it was over before the watch looked
+		return false
+	}
 	if e.Kind == kv.EventPut && e.Item.Key == key && string(e.Item.Value) == value {
 		return true
 	}
