@@ -153,7 +153,7 @@ func TestAWipedAgentDoesNotLookLikeDeregistrations(t *testing.T) {
 			for i, s := range steps {
 				a := conn.Answer[[]*api.ServiceEntry]{Index: s.index}
 				for id, at := range s.has {
-					a.Value = append(a.Value, &api.ServiceEntry{Node: &api.Node{ID: s.node}, Service: &api.AgentService{ID: id, CreateIndex: at}})
+					a.Value = append(a.Value, &api.ServiceEntry{Node: &api.Node{ID: s.node}, Service: &api.AgentService{ID: id, Port: 80, CreateIndex: at}})
 				}
 				u := d.judge("s", a, s.first)
 				for id, want := range s.want {
