@@ -335,6 +335,7 @@ func talk(s *Sim) {
 		})
 	}
 	s.Play()
+	time.Sleep(time.Second) // a run without faults would be over as it begins, before some have asked and after others
 	stop()
 	asking.Wait()
 	for _, server := range servers {
