@@ -1026,7 +1026,7 @@ func (h hung) Close() error { <-h.told; return h.Driver.Close() }
 
 // Nothing that does not answer makes Run take longer than WithStopTimeout says, or
 // takes the time of the calls in progress. A registry that accepted everything and
-// answered nothing took all of it, and 5 s more; a part that did not close, for ever.
+// answered nothing took all of it, and 5 s more; a part that did not close, indefinitely.
 func TestStopWithPartsThatDoNotAnswer(t *testing.T) {
 	quiet := make(chan os.Signal, 1)      // outside of all bubbles: the first Notify starts a goroutine that stays
 	signal.Notify(quiet, syscall.SIGALRM) // which nobody sends, and Windows has too

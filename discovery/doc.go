@@ -36,7 +36,8 @@
 // registry. Registrations are renewed for as long as it takes, with jitter, so
 // a registry that comes back empty fills again by itself. Meanwhile readers keep
 // every instance that the registry has lost until it registers again, or its
-// TTL has passed: Snapshot.Unconfirmed counts them. The same holds for what
+// TTL has passed since: Snapshot.Unconfirmed counts them. Where the registry falls
+// silent again within each TTL, they stay until it no longer does. The same holds for what
 // expires in a registry that was paused, and broke no connection: a process that
 // follows instances and hears nothing else from the registry for .45 of their TTL
 // asks it for a sign of life, and so knows when it was silent.
