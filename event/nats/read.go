@@ -151,21 +151,21 @@ func (d *driver) forward(ctx context.Context, q event.ReadRequest, c *cursor, pa
 	if len(c.buffer) < q.Max {
 		err = c.catchUp(ctx, q.Max)
 	}
-	if err == nil && c.lost() && c.again == oftenLost {
+	lost := c.lost()
+	if err == nil && lost && c.again == oftenLost {
 		err = errLost
 	}
-	if !first && forgotten(err) || err == nil && (!first && c.skips(0) || c.lost()) {
+	if !first && forgotten(err) || err == nil && (!first && c.skips(0) || lost) {
 		c.close(ctx)
-		again := c.again
-		if c.lost() {
-			again++
-		}
-		c, err := d.from(ctx, c.after)
+		next, err := d.from(ctx, c.after)
 		if err != nil {
 			return event.Page{}, err
 		}
-		c.again = again
-		return d.forward(ctx, q, c, page)
+		next.again = c.again
+		if lost {
+			next.again++
+		}
+		return d.forward(ctx, q, next, page)
 	}
 	if err != nil {
 		c.close(ctx)
