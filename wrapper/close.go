@@ -141,14 +141,39 @@ func (w *Wrapper) drainMost(ctx context.Context) error {
 	return w.leaveOff(ctx)
 }
 
-// leaveOff runs what WithOnDrain gave while calls in progress end.
+// leaveOff runs what WithOnDrain gave while calls in progress end. When their time is
+// over, they are counted before a server hears of it and cuts them off.
 func (w *Wrapper) leaveOff(ctx context.Context) error {
-	errs := make([]error, len(w.o.onDrain)+1)
-	var wg sync.WaitGroup
-	for i, f := range w.o.onDrain {
-		wg.Go(func() { errs[i+1] = fault.Guard(func() error { return f(ctx) }) })
+	counted, cut := make(chan struct{}), heldBack{ctx, make(chan struct{})}
+	defer context.AfterFunc(ctx, func() { <-counted; close(cut.done) })()
+	drain := func(context.Context) error { defer close(counted); return w.drain(ctx) }
+	return together(cut, append([]func(context.Context) error{drain}, w.o.onDrain...))
+}
+
+// heldBack is a context that ends when done is closed, after the one within.
+type heldBack struct {
+	context.Context
+	done chan struct{}
+}
+
+func (h heldBack) Done() <-chan struct{} { return h.done }
+
+func (h heldBack) Err() error {
+	select {
+	case <-h.done:
+		return h.Context.Err()
+	default:
+		return nil
 	}
-	errs[0] = w.drain(ctx)
+}
+
+// together calls all at the same time, and waits for them.
+func together(ctx context.Context, all []func(context.Context) error) error {
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, f := range all {
+		wg.Go(func() { errs[i] = fault.Guard(func() error { return f(ctx) }) })
+	}
 	wg.Wait()
 	return errors.Join(errs...)
 }

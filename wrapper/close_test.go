@@ -126,3 +126,31 @@ func TestCloseLeavesTimeForTheOtherParts(t *testing.T) {
 		}
 	})
 }
+
+// Calls that have no time left are counted before what WithOnDrain gave, such as a
+// server's Shutdown, cuts them off.
+func TestCallsAreCountedBeforeTheyAreCutOff(t *testing.T) {
+	for range 200 { // the order of two goroutines
+		synctest.Test(t, func(t *testing.T) {
+			cut := make(chan struct{})
+			w, err := wrapper.New(wrapper.WithName("orders"), wrapper.WithDrain(1), wrapper.WithOnDrain(func(ctx context.Context) error {
+				<-ctx.Done()
+				close(cut)
+				synctest.Wait() // the call has ended
+				return ctx.Err()
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			served := w.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-cut }))
+			go served.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			err = w.Close(ctx)
+			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 calls in progress") {
+				t.Fatalf("Close: %v, want it to say that one call was in progress", err)
+			}
+		})
+	}
+}

@@ -2,7 +2,6 @@ package wrapper
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -43,18 +42,16 @@ func (w *Wrapper) own(r discovery.Registration) bool { return r.Instance().Servi
 // in progress: their entries end with their TTL.
 func (w *Wrapper) deregister(ctx context.Context) error {
 	w.registrations.mu.Lock()
-	all := w.registrations.all
+	var all []func(context.Context) error
+	for _, r := range w.registrations.all {
+		all = append(all, r.Deregister)
+	}
 	w.registrations.mu.Unlock()
 	began := time.Now()
 	bounded, cancel := within(ctx, .25, registryTimeout)
 	defer cancel()
-	errs := make([]error, len(all))
-	var wg sync.WaitGroup
-	for i, r := range all {
-		wg.Go(func() { errs[i] = fault.Guard(func() error { return r.Deregister(bounded) }) })
-	}
-	wg.Wait()
-	return fault.Late(ctx, time.Since(began).Round(time.Millisecond), errors.Join(errs...))
+	err := together(bounded, all)
+	return fault.Late(ctx, time.Since(began).Round(time.Millisecond), err)
 }
 
 // announce keeps a registration's status what the monitor says: an instance
