@@ -491,6 +491,10 @@ func TestWithoutTime(t *testing.T) {
 		b, other := open(two, func(c *outlet.Config[int, []item]) { c.Name = "test/y" })
 		g.Members = append(g.Members, other.Members...)
 		synctest.Wait()
+		one.becomes(func(_ context.Context, b []item) outlet.Result {
+			time.Sleep(time.Second) // longer than the Flush that follows, whoever runs first
+			return outlet.Result{Sent: len(b)}
+		})
 		push(a, 0, 1)
 		if err := g.Flush(canceled()); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "test/x: flush") {
 			t.Errorf("Flush: %v", err)
