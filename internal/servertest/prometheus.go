@@ -34,7 +34,7 @@ func prometheusConfig(o options) string {
 		return string(b)
 	}
 	var b strings.Builder
-	b.WriteString("global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}\n")
+	b.WriteString("global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n")
 	if len(o.rules) > 0 {
 		fmt.Fprintf(&b, "rule_files: %s\n", quoted(o.rules))
 	}
